@@ -1,0 +1,54 @@
+# Two targets do everything: `make demo` and `make test`. Both make .venv first, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_INDEX := build/demo.index
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint typecheck check clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# The stamp is newer than pyproject.toml exactly when what it lists is installed.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and "Coverdex needs Python 3.11 or newer, this is %d.%d; try: make PYTHON=python3.11 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+demo: $(VENV)/installed ## index the demo catalogue, query it, evaluate it
+	@rm -rf $(DEMO_INDEX) && mkdir -p $(dir $(DEMO_INDEX))
+	$(BIN)/coverdex index build demo --out $(DEMO_INDEX)
+	$(BIN)/coverdex query $(DEMO_INDEX) --performance $(DEMO_QUERY) --top 10
+	$(BIN)/coverdex evaluate $(DEMO_INDEX)
+	@echo
+	@echo 'Next: activate the environment and ask about another performance, serve the index, or index your own catalogue:'
+	@echo
+	@echo '  . $(BIN)/activate'
+	@echo '  coverdex index info $(DEMO_INDEX)'
+	@echo '  coverdex query $(DEMO_INDEX) --performance $(DEMO_OTHER)'
+	@echo '  coverdex serve $(DEMO_INDEX)                              # then see docs/service.md'
+	@echo '  coverdex index build PATH_TO_DA_TACOS --out my.index'
+
+# One tune that the demo asks about, and another to try next.
+DEMO_QUERY := P_1
+DEMO_OTHER := P_2
+
+test: $(VENV)/installed ## run the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The folder of a checkout can have any name, the package has one: a link gives it that name.
+typecheck: $(VENV)/installed ## check types
+	@mkdir -p build/typecheck && ln -sfn ../.. build/typecheck/coverdex
+	MYPYPATH=build/typecheck $(BIN)/mypy -p coverdex
+
+check: lint typecheck test ## all that CI runs
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,157 @@
+"""The ``coverdex`` command: the one place that knows all five folders.
+
+Each folder brings its own commands (``<folder>/commands.py``); this module mounts them under their
+names and turns errors into exit codes. A command's module is imported when that command is called,
+and imports torch, faiss and the like only inside the command, so ``coverdex --help`` stays quick.
+
+Exit codes
+----------
+====  ==========================================================
+0     done
+1     failed: the line on stderr says what, why and what to do
+2     the command line itself is wrong
+3     something named does not exist (performance, file, index)
+4     an index and an encoder that do not belong together
+130   interrupted from the keyboard
+====  ==========================================================
+
+What a command answers goes to stdout (with ``--json``: one JSON document and nothing else);
+progress, warnings and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command as click_command_of
+
+from . import __version__
+from .encoder.errors import CoverdexError, IncompatibleError, NotFoundError
+
+if TYPE_CHECKING:
+    from .encoder.training import TrainingWorld
+
+#: name on the command line -> (module, attribute): a typer app, or a function that is a command.
+COMMANDS = {
+    "index": ("indexer.commands", "app"),
+    "embed": ("indexer.commands", "embed"),
+    "query": ("search.commands", "query"),
+    "evaluate": ("benchmarks.commands", "evaluate"),
+    "serve": ("service.commands", "serve"),
+    "encoder": ("encoder.commands", "app"),
+    "datasets": ("benchmarks.commands", "datasets"),
+    "benchmark": ("benchmarks.commands", "benchmark"),
+}
+
+#: Commands of one folder that stand in another folder's group, because imports run one way only:
+#: comparing encoders takes the evaluation, which the encoder's folder must not know.
+GUESTS = {
+    "encoder": {"evaluate": ("benchmarks.baselines.commands", "evaluate_systems")},
+}
+
+EXIT_FAILED = 1
+EXIT_NOT_FOUND = 3
+EXIT_INCOMPATIBLE = 4
+EXIT_INTERRUPTED = 130
+
+
+def _load(module: str, attribute: str) -> Any:
+    """Import one command as what typer's groups hold."""
+    found = getattr(import_module(f".{module}", __package__), attribute)
+    if isinstance(found, typer.Typer):
+        return click_command_of(found)
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command()(found)
+    return click_command_of(alone)
+
+
+class CommandsOnDemand(TyperGroup):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (typer's signature)
+        """Name the commands in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Import and return the command ``cmd_name``; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = _load(*COMMANDS[cmd_name])
+        command.name = cmd_name
+        for name, place in GUESTS.get(cmd_name, {}).items():
+            command.commands[name] = _load(*place)
+            command.commands[name].name = name
+        return command
+
+
+app = typer.Typer(
+    name="coverdex",
+    cls=CommandsOnDemand,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"coverdex {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def coverdex(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Find the cover versions of a musical track.
+
+    A trained encoder turns the HPCP chroma of every performance into one 64-dimensional vector, a
+    FAISS index finds the nearest ones, and MAP and MR1 say how well that works.
+    """
+
+
+def exit_code_of(error: CoverdexError) -> int:
+    """Return the exit code by which the command line reports ``error``."""
+    if isinstance(error, NotFoundError):
+        return EXIT_NOT_FOUND
+    if isinstance(error, IncompatibleError):
+        return EXIT_INCOMPATIBLE
+    return EXIT_FAILED
+
+
+def training_world() -> TrainingWorld:
+    """Hand the training commands what lies above their folder: catalogues and the evaluation."""
+    from .benchmarks import evaluate_embeddings
+    from .encoder.training import TrainingWorld
+    from .indexer import open_catalogue
+
+    return TrainingWorld(open_catalogue=open_catalogue, evaluate_embeddings=evaluate_embeddings)
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    try:
+        app(prog_name="coverdex", obj=training_world)
+    except CoverdexError as error:
+        print(f"coverdex: {error}", file=sys.stderr)
+        sys.exit(exit_code_of(error))
+    except OSError as error:
+        # The machine said no (disk full, no permission): its own words, not a traceback.
+        print(f"coverdex: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        print("coverdex: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
