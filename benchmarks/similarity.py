@@ -1,0 +1,198 @@
+"""Where the similarities of an evaluation come from, handed out in blocks of rows.
+
+Row ``i`` holds the similarity of query ``i`` to every performance ``j`` of the catalogue, larger is
+closer. Nothing here needs the whole matrix in memory: a source gives some rows at a time.
+
+Exact inner products
+--------------------
+Two recordings with the same embedding must get the same similarity, wherever they lie in the
+catalogue; otherwise ties, and with them the metrics, would depend on the order of the files. A
+float32 matrix product does not promise that: libraries add the 64 products in an order that
+depends on the block, the processor and the number of threads. So :class:`EmbeddingSimilarity`
+rounds each component to a multiple of 2^-26 (after a common power of two that brings all norms to
+at most 1; a unit vector's larger components already are such multiples in float32). A product of
+two components is then a multiple of 2^-52, and every partial sum of an inner product is, by
+Cauchy-Schwarz, at most 1 in size: all are represented exactly in float64, so that the sum has no
+rounding at all and no order of summation matters. The result, rounded to float32, is the same
+number on every machine. The rounding of components moves an inner product of unit vectors by less
+than 2^-23; in general the bound is 2^-23 of the largest squared norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..encoder.errors import CoverdexError
+
+_FRACTION_BITS = 26
+
+
+class InvalidSimilarityError(CoverdexError, ValueError):
+    """Similarities, embeddings or rankings that cannot be evaluated: wrong shape, NaN."""
+
+
+@runtime_checkable
+class SimilaritySource(Protocol):
+    """What an evaluation reads: ``n`` performances and rows of their similarities."""
+
+    @property
+    def n(self) -> int:
+        """Number of performances; every one is a candidate."""
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Similarity of the performances ``which`` (b,) to all, shape (b, n), larger is closer."""
+
+
+class MatrixSimilarity:
+    """A similarity matrix that exists, in memory or memory-mapped.
+
+    Parameters
+    ----------
+    matrix : array-like, shape (n, n)
+        Real numbers; ``matrix[i, j]`` is the similarity of query i to candidate j. The diagonal is
+        ignored. ``-inf`` ranks a candidate last; NaN is refused when its row is read.
+    larger_is_closer : bool, default True
+        False for a matrix of distances.
+
+    Raises
+    ------
+    InvalidSimilarityError
+        If it is not square or not of real numbers.
+    """
+
+    def __init__(self, matrix: ArrayLike, *, larger_is_closer: bool = True) -> None:
+        array = matrix if isinstance(matrix, np.ndarray) else np.asarray(matrix)
+        if array.ndim != 2 or array.shape[0] != array.shape[1]:
+            raise InvalidSimilarityError(
+                f"similarity has shape {array.shape}; give a square matrix (n, n), one row and one "
+                "column per performance (for embeddings use evaluate_embeddings)"
+            )
+        if array.dtype.kind not in "fiu":
+            raise InvalidSimilarityError(
+                f"similarity has dtype {array.dtype}; give real numbers, best float32"
+            )
+        self._matrix = array
+        self._larger_is_closer = larger_is_closer
+
+    @property
+    def n(self) -> int:
+        """Number of performances."""
+        return int(self._matrix.shape[0])
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows ``which``, shape (b, n), in the matrix's own precision (no new ties)."""
+        block = np.ascontiguousarray(self._matrix[which])
+        nan = np.isnan(block).any(axis=1)
+        if nan.any():
+            raise InvalidSimilarityError(
+                f"row {int(which[nan][0])} of the similarity matrix has NaN; give numbers "
+                "(-inf ranks a candidate last)"
+            )
+        if self._larger_is_closer:
+            return block
+        return -block.astype(np.float64) if block.dtype.kind in "iu" else -block
+
+
+class EmbeddingSimilarity:
+    """Inner products of embeddings, exact and the same in any order of the catalogue.
+
+    Parameters
+    ----------
+    embeddings : array-like, shape (n, dimension)
+        One vector per performance, finite; normally L2-normalised float32, so that the inner
+        product is the cosine.
+
+    Raises
+    ------
+    InvalidSimilarityError
+        If the shape is wrong or a value is not finite.
+    """
+
+    def __init__(self, embeddings: ArrayLike) -> None:
+        vectors = np.asarray(embeddings, dtype=np.float64)
+        if vectors.ndim != 2:
+            raise InvalidSimilarityError(
+                f"embeddings have shape {vectors.shape}; give (n, dimension), one row each"
+            )
+        if not np.isfinite(vectors).all():
+            bad = int((~np.isfinite(vectors)).any(axis=1).sum())
+            raise InvalidSimilarityError(
+                f"{bad} of {vectors.shape[0]} embeddings have NaN or infinite values"
+            )
+        norm = float(np.sqrt((vectors**2).sum(axis=1).max(initial=0.0)))
+        # The margin keeps norms that float32 rounded to a hair above 1 at the scale of 1.
+        self._exponent = int(np.ceil(np.log2(norm / (1 + 1e-6)))) if norm > 0 else 0
+        self._fixed = np.rint(np.ldexp(vectors, _FRACTION_BITS - self._exponent))
+
+    @property
+    def n(self) -> int:
+        """Number of performances."""
+        return int(self._fixed.shape[0])
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inner products of the performances ``which`` with all, shape (b, n)."""
+        exact = self._fixed[which] @ self._fixed.T
+        scale = 2.0 ** (2 * (self._exponent - _FRACTION_BITS))
+        # A power of two: scaling is exact, only the float32 conversion rounds.
+        return cast(NDArray[np.float32], np.multiply(exact, scale, dtype=np.float64).astype("f4"))
+
+
+class RankingSimilarity:
+    """A ranking, as candidates' positions in the catalogue, best first.
+
+    Parameters
+    ----------
+    ranking : array-like, shape (n, m)
+        ``ranking[i]`` lists candidates of query i by position, best first, each at most once; -1
+        fills up short lists. The query itself may be among them and is ignored. Candidates that
+        are not listed share the last place: they are tied behind all listed ones.
+
+    Raises
+    ------
+    InvalidSimilarityError
+        If it is not an integer matrix, or a position is out of range or repeated.
+    """
+
+    def __init__(self, ranking: ArrayLike) -> None:
+        order = np.asarray(ranking)
+        if order.ndim != 2 or order.dtype.kind not in "iu":
+            raise InvalidSimilarityError(
+                f"ranking has shape {order.shape} and dtype {order.dtype}; give integers (n, m): "
+                "for each performance the positions of its candidates, best first"
+            )
+        n = order.shape[0]
+        if order.size and (order.min() < -1 or order.max() >= n):
+            raise InvalidSimilarityError(
+                f"ranking has positions from {order.min()} to {order.max()}; "
+                f"give 0 to {n - 1} (or -1 for none)"
+            )
+        self._order = order
+
+    @property
+    def n(self) -> int:
+        """Number of performances."""
+        return int(self._order.shape[0])
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Minus the place of each candidate, ``-inf`` if it is not listed, shape (b, n)."""
+        order = self._order[which]
+        block = np.full((len(which), self.n), -np.inf, dtype=np.float32)
+        row, column = np.nonzero(order >= 0)
+        block[row, order[row, column]] = -column.astype(np.float32)
+        listed = np.isfinite(block).sum(axis=1)
+        repeated = listed != (order >= 0).sum(axis=1)
+        if repeated.any():
+            raise InvalidSimilarityError(
+                f"the ranking of performance {int(which[repeated][0])} lists a candidate twice"
+            )
+        return block
+
+
+def as_source(similarity: SimilaritySource | ArrayLike) -> SimilaritySource:
+    """Take a source as it is and a plain array as a similarity matrix."""
+    if isinstance(similarity, SimilaritySource):
+        return similarity
+    return MatrixSimilarity(similarity)

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from coverdex.benchmarks import RankingSimilarity, evaluate, evaluate_embeddings
+from coverdex.benchmarks.cover_ranks import Cliques
+from coverdex.benchmarks.similarity import EmbeddingSimilarity, InvalidSimilarityError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from . import naive
+
+# --- golden values, worked out by hand --------------------------------------------------------
+
+
+def test_six_performances(six, six_works):
+    result = evaluate(six, six_works)
+    assert result.average_precision == pytest.approx([0.75, 0.75, 0.416667, 0.25, 0.5], abs=5e-7)
+    assert result.first_rank.tolist() == [1, 1, 3, 4, 2]
+    assert result.map == pytest.approx(0.533333, abs=5e-7)
+    assert result.mr1 == pytest.approx(2.2)
+    assert result.mrr == pytest.approx(0.616667, abs=5e-7)
+    assert result.hit_at(1).sum() == 2
+    assert result.hits_at_1 == pytest.approx(2 / 5)
+    assert result.hits_at_10 == 1
+
+
+def test_counts(six, six_works):
+    counts = evaluate(six, six_works).counts
+    assert (counts.n_performances, counts.n_works, counts.n_noise) == (6, 3, 1)
+    assert (counts.n_queries, counts.n_query_works) == (5, 2)
+
+
+def test_all_similarities_equal(six_works):
+    result = evaluate(np.full((6, 6), 0.3), six_works)
+    assert result.map == pytest.approx(0.5382, abs=5e-5)
+    assert result.mr1 == pytest.approx(2.4)
+    assert result.n_tied == 5
+
+
+def test_self_is_left_out_by_position_not_by_rank(six, six_works):
+    before = evaluate(six, six_works)
+    for own in (-5.0, 0.45, 7.0):  # last, tied with candidates, first
+        np.fill_diagonal(six, own)
+        after = evaluate(six, six_works)
+        assert after.average_precision.tolist() == before.average_precision.tolist()
+        assert after.first_rank.tolist() == before.first_rank.tolist()
+
+
+def test_noise_is_a_candidate_and_no_query(six, six_works):
+    with_noise = evaluate(six, six_works)
+    without = evaluate(six[:5, :5], six_works[:5])
+    assert with_noise.queries.tolist() == [0, 1, 2, 3, 4]
+    assert without.mr1 < with_noise.mr1
+
+
+def test_nothing_is_a_query():
+    result = evaluate(np.eye(3), ["a", "b", "c"])
+    assert result.counts.n_queries == 0
+    assert np.isnan(result.map)
+    assert result.summary()["map"] is None
+    assert result.per_query().num_rows == 0
+
+
+def test_performances_of_unknown_work_are_no_covers_of_each_other():
+    result = evaluate(np.eye(4), ["a", "a", None, ""])
+    assert result.counts.n_queries == 2
+    assert result.counts.n_noise == 2
+
+
+def test_per_query_table(six, six_works):
+    table = evaluate(six, six_works).per_query(["a1", "a2", "a3", "b1", "b2", "n"], six_works)
+    rows = table.to_pylist()
+    assert [r["performance_id"] for r in rows] == ["a1", "a2", "a3", "b1", "b2"]
+    assert rows[3] == {
+        "performance_id": "b1",
+        "work_id": "b",
+        "n_covers": 1,
+        "average_precision": 0.25,
+        "first_rank": 4.0,
+        "reciprocal_rank": 0.25,
+        "hit_at_1": 0.0,
+        "hit_at_10": 1.0,
+    }
+
+
+# --- against the naive loop -------------------------------------------------------------------
+
+
+@st.composite
+def tied_catalogues(draw):
+    """Few performances and few distinct similarities: ties everywhere, every order enumerable."""
+    n = draw(st.integers(2, 6))
+    works = draw(st.lists(st.sampled_from("abc"), min_size=n, max_size=n))
+    values = st.sampled_from([-1.0, 0.0, 0.25, 0.5])
+    rows = draw(
+        st.lists(st.lists(values, min_size=n, max_size=n), min_size=n, max_size=n),
+    )
+    return rows, works
+
+
+@settings(max_examples=150, deadline=None)
+@given(tied_catalogues())
+def test_ties_are_the_mean_over_every_order(catalogue):
+    rows, works = catalogue
+    oracle = naive.evaluate(rows, works)
+    result = evaluate(np.array(rows), works)
+    assert result.queries.tolist() == [r.query for r in oracle]
+    assert result.average_precision == pytest.approx([r.ap for r in oracle])
+    assert result.first_rank == pytest.approx([r.first for r in oracle])
+    assert result.reciprocal_rank == pytest.approx([r.reciprocal for r in oracle])
+    for k in (1, 2, 3, 10):
+        assert result.hit_at(k) == pytest.approx([r.hits[k] for r in oracle])
+
+
+@pytest.mark.parametrize("block_bytes", [1, 4 * 40 * 7, 2**25])
+def test_untied_catalogue_in_blocks_of_any_size(block_bytes):
+    rng = np.random.default_rng(7)
+    works = rng.integers(0, 12, size=40).tolist()
+    similarity = rng.normal(size=(40, 40)).astype(np.float32)
+    oracle = naive.evaluate(similarity.tolist(), works)
+    result = evaluate(similarity, works, block_bytes=block_bytes)
+    assert result.average_precision == pytest.approx([r.ap for r in oracle])
+    assert result.first_rank.tolist() == [r.first for r in oracle]
+
+
+# --- properties -------------------------------------------------------------------------------
+
+
+@st.composite
+def embedded_catalogues(draw):
+    """Unit vectors, some of them exact copies of each other."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    n = draw(st.integers(2, 40))
+    vectors = rng.normal(size=(n, 64)).astype(np.float32)
+    vectors = vectors[rng.integers(0, n, size=n)]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors, rng.integers(0, max(1, n // 3), size=n), rng.permutation(n)
+
+
+@settings(max_examples=40, deadline=None)
+@given(embedded_catalogues())
+def test_permuting_the_catalogue_changes_nothing(catalogue):
+    vectors, works, order = catalogue
+    one = evaluate_embeddings(vectors, works.tolist())
+    other = evaluate_embeddings(vectors[order], works[order].tolist(), block_bytes=700)
+    back = np.argsort(order[other.queries])  # where each query of `one` went
+    assert other.average_precision[back].tolist() == one.average_precision.tolist()
+    assert other.first_rank[back].tolist() == one.first_rank.tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=30))
+def test_perfect_ranking_gives_one_and_one(works):
+    result = evaluate(np.equal.outer(works, works).astype(float), works)
+    if result.counts.n_queries:
+        assert result.map == pytest.approx(1)
+        assert result.mr1 == 1
+        assert result.hits_at_1 == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(embedded_catalogues(), st.sampled_from([0.001, 1.0, 37.0]))
+def test_any_growing_function_of_the_similarity_gives_the_same(catalogue, scale):
+    vectors, works, _ = catalogue
+    similarity = EmbeddingSimilarity(vectors).rows(np.arange(len(vectors)))
+    one = evaluate(similarity, works.tolist())
+    other = evaluate(np.exp(scale * similarity.astype(np.float64)), works.tolist())
+    assert one.first_rank.tolist() == other.first_rank.tolist()
+    assert one.map == pytest.approx(other.map, nan_ok=True)
+
+
+# --- sources ----------------------------------------------------------------------------------
+
+
+def test_equal_embeddings_have_equal_similarity_wherever_they_lie():
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(301, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[np.arange(0, 301, 17)] = vectors[5]
+    source = EmbeddingSimilarity(vectors)
+    for start, stop in [(0, 301), (5, 6), (2, 9), (100, 117)]:
+        block = source.rows(np.arange(start, stop))
+        copies = block[:, ::17]
+        assert (copies == copies[:, :1]).all()
+        exact = vectors[start:stop].astype(np.float64) @ vectors.T.astype(np.float64)
+        assert np.abs(block - exact).max() < 2**-23
+
+
+def test_vectors_of_any_length_are_compared_by_inner_product():
+    vectors = np.array([[3e6, 0], [1e6, 1e6], [0.1, -1.0]])
+    block = EmbeddingSimilarity(vectors).rows(np.arange(3))
+    largest = (vectors**2).sum(axis=1).max()
+    assert np.abs(block - vectors @ vectors.T).max() < largest * 2**-23
+
+
+def test_distances():
+    from coverdex.benchmarks import MatrixSimilarity
+
+    works = ["a", "a", "b"]
+    distance = np.array([[0, 1, 2], [1, 0, 2], [2, 2, 0]])
+    assert evaluate(MatrixSimilarity(distance, larger_is_closer=False), works).map == 1
+    assert evaluate(distance, works).map == pytest.approx(0.5)
+
+
+def test_ranking_of_positions(six, six_works):
+    ranking = np.argsort(-six, axis=1, kind="stable")
+    result = evaluate(RankingSimilarity(ranking), six_works)
+    assert result.map == pytest.approx(evaluate(six, six_works).map)
+
+
+def test_candidates_that_a_ranking_leaves_out_are_tied_last(six_works):
+    ranking = np.full((6, 1), -1)
+    result = evaluate(RankingSimilarity(ranking), six_works)
+    assert result.map == pytest.approx(0.5382, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "message"),
+    [
+        (np.zeros((6, 5)), "square"),
+        (np.zeros((5, 5)), "5 performances and works for 6"),
+        (np.full((6, 6), np.nan), "row 0 .* NaN"),
+        (np.full((6, 6), "x"), "real numbers"),
+        (RankingSimilarity(np.zeros((6, 2), dtype=int)), "lists a candidate twice"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(similarity, message, six_works):
+    with pytest.raises(InvalidSimilarityError, match=message):
+        evaluate(similarity, six_works)
+
+
+@pytest.mark.parametrize("ranking", [np.full((3, 2), 3), np.full((3, 2), -2), np.zeros((3, 2))])
+def test_ranking_out_of_range_is_refused(ranking):
+    with pytest.raises(InvalidSimilarityError, match="ranking"):
+        RankingSimilarity(ranking)
+
+
+@pytest.mark.parametrize("embeddings", [np.zeros(6), np.full((6, 2), np.inf)])
+def test_embeddings_that_are_none_are_refused(embeddings, six_works):
+    with pytest.raises(InvalidSimilarityError, match="embeddings"):
+        evaluate_embeddings(embeddings, six_works)
+
+
+def test_cliques_by_first_appearance():
+    cliques = Cliques.of(["b", "a", None, "b"])
+    assert [m.tolist() for m in cliques.members] == [[0, 3], [1], [2]]
+    assert cliques.queries.tolist() == [0, 3]
