@@ -1,0 +1,294 @@
+"""The encoder: a network, its weights and its preprocessing as one thing.
+
+>>> from coverdex.encoder import Encoder, read_chroma
+>>> encoder = Encoder.load()                                            # doctest: +SKIP
+>>> encoder.embed(read_chroma("W_14_hpcp/P_15_hpcp.h5").chroma).shape   # doctest: +SKIP
+(64,)
+
+Embeddings are L2-normalised: the inner product of two is their cosine similarity, from -1 to 1, and
+larger is closer. The same chroma gives the same bytes by :meth:`Encoder.embed` on the same machine
+with the same number of threads; in a batch (:meth:`Encoder.embed_many`) the arithmetic runs in
+another order and the values agree to 1e-5.
+
+Threads are torch's: ``OMP_NUM_THREADS`` in the environment or ``torch.set_num_threads``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .architectures import EncoderNetwork, build_architecture
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .chroma import N_PITCH_CLASSES, Chroma, ChromaKind
+from .errors import CheckpointError, IncompatibleError
+from .preprocessing import Preprocessing
+
+#: Tracks are gathered from the iterator in groups of this many batches, and sorted by length within
+#: a group, so that a batch wastes little on padding.
+BATCHES_PER_GROUP = 8
+#: A group is also cut when its tracks have this many preprocessed frames together (96 MB), and a
+#: batch when its padded tracks have so many: long tracks make small batches, memory stays bounded.
+MAX_FRAMES_PER_GROUP = 2_000_000
+MAX_FRAMES_PER_BATCH = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedChroma:
+    """Chroma after an encoder's preprocessing: what its network reads.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n_frames, 12), float32
+        Preprocessed chroma.
+    """
+
+    values: NDArray[np.float32]
+
+
+class Encoder:
+    """Turns chroma into L2-normalised embeddings.
+
+    Made by :meth:`load`, or from a :class:`Checkpoint` in memory.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Weights and settings.
+    device : str or torch.device, default "cpu"
+        Where the network runs.
+
+    Raises
+    ------
+    CheckpointError
+        The architecture is unknown or the weights are not of its shape.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str | torch.device = "cpu") -> None:
+        self._checkpoint = checkpoint
+        self._device = torch.device(device)
+        self._network = _network_of(checkpoint).to(self._device)
+        self._id = checkpoint.id
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path | None = None, *, device: str | torch.device = "cpu"
+    ) -> Encoder:
+        """Load a shipped checkpoint by name, or one of your own by folder.
+
+        Parameters
+        ----------
+        name_or_path : str or path, optional
+            A name of :func:`shipped_checkpoints`, or a folder; by default
+            :data:`DEFAULT_CHECKPOINT`.
+        device : str or torch.device, default "cpu"
+            Where the network runs.
+
+        Raises
+        ------
+        NotFoundError
+            No such checkpoint.
+        CheckpointError
+            It is incomplete, damaged or of an unknown architecture.
+        """
+        return cls(load_checkpoint(name_or_path), device=device)
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+        return self._checkpoint.name
+
+    @property
+    def id(self) -> str:
+        """The checkpoint's content-derived id, ``<name>-<12 hex digits>``."""
+        return self._id
+
+    @property
+    def dimension(self) -> int:
+        """Length of an embedding."""
+        return self._network.dimension
+
+    @property
+    def kind(self) -> ChromaKind:
+        """The kind of chroma that this encoder reads."""
+        return self._checkpoint.kind
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to chroma before the network."""
+        return self._checkpoint.preprocessing
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint that this encoder runs, with its card and its training record."""
+        return self._checkpoint
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights of the network."""
+        return sum(parameter.numel() for parameter in self._network.parameters())
+
+    def prepare(self, chroma: Chroma) -> PreparedChroma:
+        """Preprocess one track; this is where an unusable one is found out.
+
+        Parameters
+        ----------
+        chroma : Chroma
+            Any length and frame rate, of this encoder's kind.
+
+        Raises
+        ------
+        InvalidChromaError
+            ``reason="no-energy"``: silence or constant chroma.
+        IncompatibleError
+            The chroma is of another kind than the encoder was trained for.
+        """
+        if chroma.kind is not self.kind:
+            raise IncompatibleError(
+                f"encoder {self.name} reads {self.kind} chroma and was given {chroma.kind}; "
+                f"give {self.kind}, or an encoder trained for {chroma.kind}"
+            )
+        return PreparedChroma(self.preprocessing.apply(chroma))
+
+    def embed(self, chroma: Chroma | PreparedChroma) -> NDArray[np.float32]:
+        """Embed one track.
+
+        Parameters
+        ----------
+        chroma : Chroma or PreparedChroma
+            From one frame to hours.
+
+        Returns
+        -------
+        numpy.ndarray, shape (dimension,), float32
+            Finite, L2 norm 1.
+
+        Raises
+        ------
+        InvalidChromaError, IncompatibleError
+            As :meth:`prepare`.
+        """
+        return self._embed_batch([self._values(chroma)])[0]
+
+    def embed_many(
+        self, chromas: Iterable[Chroma | PreparedChroma], *, batch_size: int = 32
+    ) -> Iterator[NDArray[np.float32]]:
+        """Embed a stream of tracks in batches, in order, within bounded memory.
+
+        Tracks are taken from the iterator as needed: at most eight batches, or two million
+        preprocessed frames (96 MB), at a time. They are sorted by length within such a group only,
+        so the padding is small and the order of the results is that of the input.
+
+        Parameters
+        ----------
+        chromas : iterable of Chroma or PreparedChroma
+            May be a generator that reads files. To go on after unusable tracks, call
+            :meth:`prepare` in it and leave out those that raise.
+        batch_size : int, default 32
+            Most tracks per batch.
+
+        Yields
+        ------
+        numpy.ndarray, shape (dimension,), float32
+            One per track, in order; as :meth:`embed` gives to 1e-5.
+
+        Raises
+        ------
+        InvalidChromaError, IncompatibleError
+            As :meth:`prepare`, when the track is reached.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+        group: list[NDArray[np.float32]] = []
+        n_frames = 0
+        for chroma in chromas:
+            values = self._values(chroma)
+            group.append(values)
+            n_frames += len(values)
+            if len(group) == BATCHES_PER_GROUP * batch_size or n_frames >= MAX_FRAMES_PER_GROUP:
+                yield from self._embed_group(group, batch_size)
+                group, n_frames = [], 0
+        yield from self._embed_group(group, batch_size)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write this encoder as a checkpoint folder; see :func:`save_checkpoint`."""
+        return save_checkpoint(self._checkpoint, folder, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        return f"<Encoder {self.id}: {self.kind} -> {self.dimension} on {self._device}>"
+
+    def _values(self, chroma: Chroma | PreparedChroma) -> NDArray[np.float32]:
+        return (chroma if isinstance(chroma, PreparedChroma) else self.prepare(chroma)).values
+
+    def _embed_group(
+        self, group: list[NDArray[np.float32]], batch_size: int
+    ) -> list[NDArray[np.float32]]:
+        results: dict[int, NDArray[np.float32]] = {}
+        for batch in _batches_by_length([len(values) for values in group], batch_size):
+            vectors = self._embed_batch([group[i] for i in batch])
+            results.update(zip(batch, vectors, strict=True))
+        return [results[i] for i in range(len(group))]
+
+    @torch.inference_mode()
+    def _embed_batch(self, tracks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed ``(n_frames, 12)`` arrays as one batch: ``(n, dimension)`` float32."""
+        x, n_valid = padded(tracks)
+        embeddings = self._network(x.to(self._device), n_valid.to(self._device))
+        vectors: NDArray[np.float32] = embeddings.cpu().numpy()
+        return vectors
+
+
+def padded(tracks: list[NDArray[np.float32]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack tracks of different lengths.
+
+    Parameters
+    ----------
+    tracks : list of numpy.ndarray, each of shape (n_frames, 12), float32
+        Preprocessed chroma.
+
+    Returns
+    -------
+    x : torch.Tensor, shape (batch, longest, 12), float32
+        Zero frames after the end of each track.
+    n_valid : torch.Tensor, shape (batch,), int64
+        The tracks' own lengths.
+    """
+    n_valid = torch.tensor([len(track) for track in tracks])
+    x = torch.zeros(len(tracks), int(n_valid.max()), N_PITCH_CLASSES)
+    for row, track in zip(x, tracks, strict=True):
+        row[: len(track)] = torch.from_numpy(track)
+    return x, n_valid
+
+
+def _batches_by_length(lengths: list[int], batch_size: int) -> Iterator[list[int]]:
+    """Cut positions, sorted by length, into batches within both limits."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        # Sorted upwards, so this track is the longest and sets the padded length.
+        if batch and (
+            len(batch) == batch_size or (len(batch) + 1) * lengths[i] > MAX_FRAMES_PER_BATCH
+        ):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _network_of(checkpoint: Checkpoint) -> EncoderNetwork:
+    network = build_architecture(checkpoint.architecture)
+    weights: dict[str, Any] = dict(checkpoint.weights)
+    try:
+        network.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the weights of {checkpoint.name} do not fit its architecture "
+            f"{checkpoint.architecture.get('name')}: {error}"
+        ) from error
+    return network.eval().requires_grad_(False)
