@@ -174,7 +174,8 @@ class Encoder:
         InvalidChromaError, IncompatibleError
             As :meth:`prepare`.
         """
-        return self._embed_batch([self._values(chroma)])[0]
+        vector: NDArray[np.float32] = self._embed_batch([self._values(chroma)])[0]
+        return vector
 
     def embed_many(
         self, chromas: Iterable[Chroma | PreparedChroma], *, batch_size: int = 32

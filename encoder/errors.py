@@ -55,4 +55,8 @@ class CheckpointError(CoverdexError):
 
 
 class IncompatibleError(CoverdexError):
-    """Two things that must not be used together: an index and an encoder that did not make it."""
+    """Two things that must not be used together.
+
+    An index and an encoder that did not make it; an encoder and another kind of chroma than it was
+    trained for.
+    """

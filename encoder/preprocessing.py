@@ -157,7 +157,8 @@ def resampled(
     part = (edges - whole)[:, None]
     at_edges = integral[whole] * (1 - part) + integral[whole + 1] * part
     means = np.diff(at_edges, axis=0) * (n_new / n_frames)
-    return np.maximum(means, 0.0)  # differences of sums may round to just below zero
+    np.maximum(means, 0.0, out=means)  # differences of sums may round to just below zero
+    return means
 
 
 def _is_number(value: object) -> bool:
