@@ -1,0 +1,274 @@
+"""A catalogue in one Parquet file: one row per performance, metadata and chroma side by side.
+
+The demo catalogue is such a file, and so is anything exported from another system: no folder of
+15,000 small files, and every tool that reads Parquet reads it.
+
+Schema (format version 1)
+-------------------------
+=====================  ====================  =======================================================
+column                 type                  meaning
+=====================  ====================  =======================================================
+``performance_id``     string, not null      unique within the file
+``work_id``            string                equal for covers of one another
+``title``              string                of the performance
+``artist``             string                of the performance
+``work_title``         string                of the work
+``work_artist``        string                of the work
+``year``               int32                 of release
+``instrumental``       bool                  nobody sings
+any others             any type              carried along as metadata (``collection``, ``key``)
+``frame_rate``         float64, not null     frames per second, in Hz
+``kind``               string, not null      ``hpcp``, ``crema`` or ``cens``
+``n_frames``           int32, not null       number of frames
+``chroma``             list of uint8,        ``n_frames x 12`` values, **frames first**: the 12
+                       float16 or float32    pitch classes of frame 0 (A first), then of frame 1
+=====================  ====================  =======================================================
+
+Integer chroma is fixed-point: the field ``chroma`` carries the metadata ``scale``, and a value is
+``code * scale``. The default scale 1/255 covers [0, 1], the range of HPCP and CREMA. Eight bits are
+plenty for a feature whose frames are normalised to a maximum of 1: half a step is 0.2% of it.
+
+Only ``performance_id``, ``frame_rate`` and ``chroma`` are required when reading; ``kind`` defaults
+to ``hpcp``, ``n_frames`` to what the list holds, and a metadata column that is absent is unknown.
+The file's key-value metadata is free; the writer (:mod:`.parquet_catalogue_writer`) adds ``coverdex.catalogue`` = the format version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
+from ..encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
+from .catalogue import CataloguePart
+from .performance import CHROMA_COLUMNS, PerformanceRecord
+from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, Rejection
+
+FORMAT_VERSION = 1
+FORMAT_KEY = b"coverdex.catalogue"
+
+_REQUIRED_COLUMNS = ("performance_id", "frame_rate", "chroma")
+
+
+class ParquetCatalogue:
+    """A Parquet file of chroma, opened for reading; see the module for its schema.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : ChromaKind or str, default "hpcp"
+        Rows of another kind are rejected: an encoder is trained for one.
+
+    Attributes
+    ----------
+    performances : list of PerformanceRecord
+        Sorted by performance id, rows that are already known to be wrong left out.
+    rejections : list of Rejection
+        Grows while the catalogue is iterated.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    CoverdexError
+        If it is no Parquet file or lacks a required column.
+    """
+
+    def __init__(self, path: str | Path, *, kind: ChromaKind | str = ChromaKind.HPCP) -> None:
+        self.path = Path(path)
+        self.kind = ChromaKind(kind)
+        self.source = str(self.path)
+        self.rejections: list[Rejection] = []
+        schema = _check_schema(self.path)
+        metadata_columns = [n for n in schema.names if n not in CHROMA_COLUMNS]
+        self.performances, self._good_rows = self._read_records(metadata_columns)
+        self.file_metadata = {
+            key.decode(): value.decode(errors="replace")
+            for key, value in (schema.metadata or {}).items()
+            if key != FORMAT_KEY and not key.startswith(b"ARROW")
+        }
+
+    def __len__(self) -> int:
+        return len(self.performances)
+
+    def __iter__(self) -> Iterator[tuple[PerformanceRecord, Chroma]]:
+        """Yield record and chroma in the order of the file, collecting rejections on the way."""
+        for part in self.parts():
+            for outcome in part.read():
+                if isinstance(outcome, Rejection):
+                    self.rejections.append(outcome)
+                else:
+                    yield outcome
+
+    def parts(self) -> list[CataloguePart]:
+        """Cut the catalogue into row groups, each of which another process can read."""
+        return [
+            RowGroup(self.path, number, self.kind, tuple(rows))
+            for number, rows in enumerate(self._good_rows)
+            if rows
+        ]
+
+    def _read_records(
+        self, columns: Sequence[str]
+    ) -> tuple[list[PerformanceRecord], list[list[int]]]:
+        """Read the metadata of every row; sort out rows without an id and ids that come twice."""
+        records: dict[str, PerformanceRecord] = {}
+        good_rows: list[list[int]] = []
+        with pq.ParquetFile(self.path) as file:
+            for number in range(file.num_row_groups):
+                good_rows.append([])
+                rows = file.read_row_group(number, columns=list(columns)).to_pylist()
+                for position, row in enumerate(rows):
+                    performance_id = row["performance_id"]
+                    where = f"row {position} of row group {number}"
+                    if not performance_id:
+                        self._reject(None, NO_ID, f"{where} has no performance_id; give it one")
+                    elif performance_id in records:
+                        self._reject(
+                            performance_id,
+                            LISTED_TWICE,
+                            f"{where} repeats {performance_id!r}; the first row is kept",
+                        )
+                    else:
+                        records[performance_id] = PerformanceRecord.from_row(row)
+                        good_rows[-1].append(position)
+        return [records[performance_id] for performance_id in sorted(records)], good_rows
+
+    def _reject(self, performance: str | None, reason: str, message: str) -> None:
+        self.rejections.append(Rejection(str(self.path), performance, reason, message))
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group of a Parquet catalogue: what a reading process takes at a time.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    number : int
+        Of the row group.
+    kind : ChromaKind
+        The kind wanted.
+    rows : tuple of int
+        Positions in the row group of the rows to read.
+    """
+
+    path: Path
+    number: int
+    kind: ChromaKind
+    rows: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self) -> Iterator[tuple[PerformanceRecord, Chroma] | Rejection]:
+        """Yield record and chroma of each row, or the rejection of a row that is wrong."""
+        with pq.ParquetFile(self.path) as file:
+            table = file.read_row_group(self.number).combine_chunks()
+        field = table.schema.field("chroma")
+        scale = _scale_of(field)
+        metadata = table.select([n for n in table.column_names if n != "chroma"])
+        chromas = table.column("chroma")
+        for position in self.rows:
+            row = metadata.slice(position, 1).to_pylist()[0]
+            record = PerformanceRecord.from_row(row)
+            try:
+                yield record, self._chroma_of(row, chromas[position], scale)
+            except InvalidChromaError as error:
+                yield Rejection(str(self.path), record.performance_id, error.reason, str(error))
+
+    def _chroma_of(self, row: Mapping[str, Any], stored: Any, scale: float | None) -> Chroma:
+        kind = row.get("kind") or ChromaKind.HPCP
+        if kind != self.kind:
+            raise InvalidChromaError(
+                f"row holds {kind} chroma and {self.kind} is wanted; choose the other kind, or "
+                "leave such rows out",
+                reason=OTHER_KIND,
+            )
+        if not stored.is_valid:
+            raise InvalidChromaError("row has no chroma; give it frames", reason="no-frames")
+        if stored.values.null_count:
+            raise InvalidChromaError(
+                f"chroma has {stored.values.null_count} null values; give numbers",
+                reason="not-finite",
+            )
+        flat = stored.values.to_numpy(zero_copy_only=False)
+        n_frames = row.get("n_frames")
+        n_frames = len(flat) / N_PITCH_CLASSES if n_frames is None else n_frames
+        if len(flat) != n_frames * N_PITCH_CLASSES:
+            raise InvalidChromaError(
+                f"chroma has {len(flat)} values and n_frames is {n_frames:g}; "
+                f"give n_frames x {N_PITCH_CLASSES} values",
+                reason="wrong-shape",
+            )
+        values = flat.reshape(-1, N_PITCH_CLASSES).astype(np.float32)
+        return Chroma(
+            values if scale is None else values * np.float32(scale), row["frame_rate"], kind
+        )
+
+
+def read_parquet_schema(path: str | Path) -> pa.Schema:
+    """Read the Arrow schema of a Parquet file.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    CoverdexError
+        If it cannot be read as Parquet.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"no file {path}; give an existing Parquet file")
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CoverdexError(f"{path} cannot be read as Parquet ({error})") from error
+
+
+def _check_schema(path: Path) -> pa.Schema:
+    schema = read_parquet_schema(path)
+    missing = [name for name in _REQUIRED_COLUMNS if name not in schema.names]
+    if missing:
+        raise CoverdexError(
+            f"{path} is no catalogue: it lacks the column {missing[0]!r} (it has "
+            f"{', '.join(schema.names)}); docs/bulk-indexing.md gives the schema"
+        )
+    version = (schema.metadata or {}).get(FORMAT_KEY, str(FORMAT_VERSION).encode()).decode()
+    if version != str(FORMAT_VERSION):
+        raise CoverdexError(
+            f"{path} has catalogue format {version} and this Coverdex reads {FORMAT_VERSION}; "
+            "upgrade Coverdex"
+        )
+    field = schema.field("chroma")
+    if not (pa.types.is_list(field.type) or pa.types.is_large_list(field.type)):
+        raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
+    value_type = field.type.value_type
+    if pa.types.is_integer(value_type):
+        _scale_of(field)
+    elif not pa.types.is_floating(value_type):
+        raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
+    return schema
+
+
+def _scale_of(field: pa.Field) -> float | None:
+    """Value of one step of an integer column, None for floats."""
+    if not pa.types.is_integer(field.type.value_type):
+        return None
+    written = (field.metadata or {}).get(b"scale", b"")
+    try:
+        scale = float(written)
+    except ValueError:
+        scale = float("nan")
+    if not (np.isfinite(scale) and scale > 0):
+        raise CoverdexError(
+            f"column chroma holds integers and its field metadata 'scale' is {written.decode()!r}; "
+            "give the value of one step, such as 1/255"
+        )
+    return scale
