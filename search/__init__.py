@@ -1,1 +1,58 @@
-"""coverdex.search."""
+"""What an index is on disk, opening one, and asking it.
+
+:class:`Index`
+    an open index: ``search``, ``search_by_id``, embeddings and metadata;
+:class:`Candidate`
+    one ranked answer;
+:func:`write_index`
+    embeddings and metadata in, a complete index folder out;
+:class:`Manifest`
+    what an index says about itself.
+
+``docs/index-format.md`` describes the folder. Importing this package loads no faiss and no pyarrow:
+each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .candidate import Candidate
+    from .errors import IndexExistsError, IndexFormatError, InvalidQueryError
+    from .index import Index
+    from .manifest import Manifest
+    from .writer import write_embeddings, write_index
+
+_HOME_OF = {
+    "Candidate": "candidate",
+    "Index": "index",
+    "IndexExistsError": "errors",
+    "IndexFormatError": "errors",
+    "InvalidQueryError": "errors",
+    "Manifest": "manifest",
+    "write_embeddings": "writer",
+    "write_index": "writer",
+}
+
+__all__ = [
+    "Candidate",
+    "Index",
+    "IndexExistsError",
+    "IndexFormatError",
+    "InvalidQueryError",
+    "Manifest",
+    "write_embeddings",
+    "write_index",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

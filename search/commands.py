@@ -1,0 +1,160 @@
+"""``coverdex query``: the covers of a performance of the catalogue, or of a new track.
+
+The answer, a ranked table or with ``--json`` one document, goes to stdout; notes go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .candidate import Candidate
+    from .index import Index
+
+
+def query(
+    index: Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)],
+    performance: Annotated[
+        str | None,
+        typer.Option("--performance", "-p", help="Id of a performance of the index."),
+    ] = None,
+    hpcp: Annotated[
+        Path | None, typer.Option("--hpcp", help="Feature file of a track (Da-TACOS layout).")
+    ] = None,
+    frame_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--frame-rate", help="Frames per second of --hpcp, in Hz; Da-TACOS has 86.13."
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many candidates.")] = 10,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder", help="Name or folder of the encoder for --hpcp; default: the index's own."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Rank the nearest covers of one performance.
+
+    Ask with --performance about a track that the index holds, which is left out of its own
+    answer, or with --hpcp about any other.
+    """
+    if (performance is None) == (hpcp is None):
+        raise typer.BadParameter("give one of --performance and --hpcp")
+    if hpcp is None and (frame_rate is not None or encoder is not None):
+        raise typer.BadParameter("--frame-rate and --encoder go with --hpcp")
+    from .index import Index
+
+    opened = Index.open(index)
+    if hpcp is None:
+        assert performance is not None
+        asked = _describe(opened, performance)
+        candidates = opened.search_by_id(performance, limit=top)
+    else:
+        asked, candidates = _ask_about_file(opened, hpcp, frame_rate, encoder, top)
+    if as_json:
+        print(json.dumps(_document(opened, asked, candidates), ensure_ascii=False, indent=2))
+    else:
+        _print_table(asked, candidates)
+
+
+def _describe(index: Index, performance_id: str) -> dict[str, Any]:
+    row = index.metadata(performance_id)
+    return {name: row[name] for name in ("performance_id", "work_id", "title", "artist")}
+
+
+def _ask_about_file(
+    index: Index, path: Path, frame_rate: float | None, encoder_name: str | None, top: int
+) -> tuple[dict[str, Any], list[Candidate]]:
+    from ..encoder import Chroma, Encoder, read_chroma
+
+    file = read_chroma(path)
+    chroma = file.chroma
+    if frame_rate is not None:
+        chroma = Chroma(chroma.values, frame_rate, chroma.kind)
+    encoder = Encoder.load(encoder_name or index.manifest.encoder_name)
+    index.check_encoder(encoder.id)
+    asked = {
+        "performance_id": file.performance_id,
+        "work_id": file.work_id,
+        "path": str(path),
+        "encoder_id": encoder.id,
+    }
+    own = file.performance_id
+    if own is not None and own in index:
+        print(f"{own} is in the index itself and left out of its answer", file=sys.stderr)
+    return asked, index.search(encoder.embed(chroma), limit=top, exclude=own or ())
+
+
+def _is_cover(asked: dict[str, Any], candidate: Candidate) -> bool | None:
+    """Say whether a candidate performs the query's work; None where either work is unknown."""
+    if asked["work_id"] is None or candidate.work_id is None:
+        return None
+    return bool(asked["work_id"] == candidate.work_id)
+
+
+def _document(index: Index, asked: dict[str, Any], candidates: list[Candidate]) -> dict[str, Any]:
+    return {
+        "index": {
+            "path": str(index.path),
+            "encoder_id": index.manifest.encoder_id,
+            "count": len(index),
+        },
+        "query": asked,
+        "candidates": [
+            {
+                "rank": candidate.rank,
+                "similarity": candidate.similarity,
+                "performance_id": candidate.performance_id,
+                "work_id": candidate.work_id,
+                "title": candidate.title,
+                "artist": candidate.artist,
+                "correct": _is_cover(asked, candidate),
+                "metadata": dict(candidate.metadata),
+            }
+            for candidate in candidates
+        ],
+    }
+
+
+def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    marks = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}
+    judged = asked["work_id"] is not None
+    known = [
+        str(asked[key])
+        for key in ("performance_id", "work_id", "title", "artist", "path")
+        if asked.get(key) is not None
+    ]
+    table = Table(title=escape("Nearest to " + " · ".join(known)), title_justify="left")
+    for name in ("Rank", "Similarity"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("Performance", "Work"):
+        table.add_column(name, no_wrap=True)
+    for name in ("Title", "Artist"):
+        table.add_column(name)
+    if judged:
+        table.add_column("Correct", no_wrap=True)
+    for candidate in candidates:
+        texts = (
+            candidate.performance_id,
+            candidate.work_id,
+            candidate.title,
+            candidate.artist,
+        )
+        row = [str(candidate.rank), f"{candidate.similarity:.4f}"]
+        row += [escape(text or "") for text in texts]
+        if judged:
+            row.append(marks[_is_cover(asked, candidate)])
+        table.add_row(*row)
+    Console().print(table)

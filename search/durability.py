@@ -1,0 +1,141 @@
+"""Durable files: complete or absent, never half, also after the machine loses power.
+
+A rename within one file system is atomic: whoever opens the name finds the old thing or the new
+one. It says nothing about what a power cut leaves, because file contents and folder entries wait in
+memory until they are flushed. So whatever Coverdex writes is written beside its place under a
+temporary name, every file is flushed (``fsync``), the folder too, and only then is it renamed
+(Pillai et al. 2014, "All file systems are not created equal", OSDI, on why each step counts).
+
+Exchanging two folders needs more than POSIX's ``rename``, which does not replace a folder that
+holds something. Linux has ``renameat2(RENAME_EXCHANGE)`` and macOS ``renamex_np(RENAME_SWAP)``:
+both swap two names in one step. Elsewhere two renames do it, with a moment between them in which
+the name does not exist.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # Linux
+_RENAME_SWAP = 2  # macOS
+_BLOCK = 1 << 20
+
+
+def sha256_of(file: Path | BinaryIO) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal, read in blocks."""
+    if isinstance(file, Path):
+        with file.open("rb") as opened:
+            return sha256_of(opened)
+    digest = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder's entries to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a small file in one step: temporary name, flush, rename, flush the folder.
+
+    Raises
+    ------
+    OSError
+        When the disk refuses; ``path`` is then what it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def folder_in_the_making(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside ``target``, on the same file system; remove it at the end.
+
+    Whoever completes it moves it away with :func:`publish_folder` before the block ends.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    folder.chmod(0o777 & ~_umask())  # mkdtemp keeps others out; an index is an ordinary folder
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish_folder(made: Path, target: Path) -> None:
+    """Let the complete folder ``made`` take the name ``target``; remove what was there.
+
+    The files of ``made`` are flushed already; this flushes the folder entries, swaps the names, and
+    removes the old content under the temporary name.
+    """
+    for folder in [made, *(path for path in made.rglob("*") if path.is_dir())]:
+        sync(folder)
+    if target.exists():
+        _exchange(made, target)
+        sync(target.parent)
+        shutil.rmtree(made, ignore_errors=True)
+    else:
+        made.rename(target)
+        sync(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two names, in one step where the system can."""
+    if not _exchange_in_one_step(one, other):
+        aside = one.with_name(f"{one.name}.old")
+        other.rename(aside)
+        one.rename(other)
+        aside.rename(one)
+
+
+def _exchange_in_one_step(one: Path, other: Path) -> bool:
+    """Swap two names atomically; False where the system or the file system has no such call."""
+    first, second = os.fsencode(one), os.fsencode(other)
+    if sys.platform not in ("linux", "darwin"):
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux":
+        if not hasattr(library, "renameat2"):  # a C library of before 2018
+            return False
+        failed = library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE)
+    else:
+        failed = library.renamex_np(first, second, _RENAME_SWAP)
+    if not failed:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,37 @@
+"""What can go wrong with an index, as types under :class:`coverdex.encoder.errors.CoverdexError`.
+
+A performance or a folder that does not exist is a ``NotFoundError``, an index and an encoder that
+do not belong together an ``IncompatibleError``; both come from the encoder's folder, so that all of
+Coverdex raises the same ones.
+"""
+
+from __future__ import annotations
+
+from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
+
+__all__ = [
+    "CoverdexError",
+    "IncompatibleError",
+    "IndexExistsError",
+    "IndexFormatError",
+    "InvalidQueryError",
+    "NotFoundError",
+]
+
+
+class IndexFormatError(CoverdexError):
+    """A folder that is not an index, is of a later format, or whose parts do not agree.
+
+    Parameters
+    ----------
+    message : str
+        What was found, what was wanted, what to do.
+    """
+
+
+class IndexExistsError(CoverdexError):
+    """An index would be written where something already lies."""
+
+
+class InvalidQueryError(CoverdexError, ValueError):
+    """A query that cannot be asked: wrong dimension, not finite, not of length 1, limit below 1."""

@@ -1,0 +1,216 @@
+"""One generation of an index: a set of files that belong together and never change.
+
+Its parts are opened together, so that a reader that has one keeps it: the files stay readable after
+another generation takes their place, because they are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .candidate import Candidate, RowMetadata
+from .errors import IndexFormatError
+from .manifest import EMBEDDINGS, PERFORMANCES, VECTORS, Manifest
+from .performances import PERFORMANCE_ID, row_of, rows_of
+from .vectors import Vectors
+from .writer import EMBEDDING, ENCODER_ID_KEY
+
+#: Opening starts over this often when the index is replaced meanwhile.
+_ATTEMPTS = 20
+
+
+class Generation:
+    """The files of one generation, open; made by :meth:`open`.
+
+    Rows are numbered from 0 in the order of performance ids.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, vectors: Vectors, files: dict[str, BinaryIO]
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.vectors = vectors
+        self._files = files
+
+    @classmethod
+    def open(cls, folder: Path, *, mmap: bool = True) -> Generation:
+        """Open the current generation of the index in ``folder``; see ``Index.open``."""
+        for _ in range(_ATTEMPTS):
+            manifest = Manifest.read(folder)
+            try:
+                opened = cls._open(folder, manifest, mmap=mmap)
+            except (OSError, IndexFormatError):
+                if Manifest.read(folder) == manifest:
+                    raise
+                continue  # replaced while its parts were opened
+            if Manifest.read(folder) == manifest:
+                return opened
+        raise IndexFormatError(f"{folder} is replaced again and again while it is opened")
+
+    @classmethod
+    def _open(cls, folder: Path, manifest: Manifest, *, mmap: bool) -> Generation:
+        files: dict[str, BinaryIO] = {}
+        for part in (VECTORS, PERFORMANCES, EMBEDDINGS):
+            record = manifest.files[part]
+            path = folder / record.path
+            try:
+                files[part] = path.open("rb")
+            except FileNotFoundError:
+                raise IndexFormatError(f"{path} is missing; restore or rebuild it") from None
+            size = path.stat().st_size
+            if size != record.size:
+                raise IndexFormatError(
+                    f"{path} has {size} bytes where the manifest says {record.size}; it was "
+                    "truncated or replaced: restore it or build the index again"
+                )
+        path = folder / manifest.files[VECTORS].path
+        vectors = Vectors.open(path, manifest.search_parameters, mmap=mmap)
+        generation = cls(folder, manifest, vectors, files)
+        generation._check_agreement()
+        return generation
+
+    @property
+    def count(self) -> int:
+        """Number of performances."""
+        return self.manifest.count
+
+    @cached_property
+    def performances(self) -> pa.Table:
+        """Metadata of all performances."""
+        return self._parquet(PERFORMANCES).read().combine_chunks()
+
+    @cached_property
+    def performance_ids(self) -> Any:
+        """Arrow array of the sorted performance ids."""
+        column = self.performances.column(PERFORMANCE_ID)
+        return column.chunk(0) if column.num_chunks == 1 else column
+
+    @cached_property
+    def embeddings(self) -> NDArray[np.float32]:
+        """All embeddings, shape (count, dimension), float32, read-only."""
+        if self.vectors.exact is not None:
+            return self.vectors.exact
+        column = self._parquet(EMBEDDINGS).read([EMBEDDING]).column(EMBEDDING)
+        return self._as_matrix(column)
+
+    def embedding(self, row: int) -> NDArray[np.float32]:
+        """Return the embedding of one row, shape (dimension,), float32."""
+        if self.vectors.exact is not None or "embeddings" in self.__dict__:
+            known: NDArray[np.float32] = self.embeddings[row].copy()
+            return known
+        file = self._parquet(EMBEDDINGS)
+        for group in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(group).num_rows
+            if row < n_rows:
+                column = file.read_row_group(group, [EMBEDDING]).column(EMBEDDING)
+                vector: NDArray[np.float32] = self._as_matrix(column)[row].copy()
+                return vector
+            row -= n_rows
+        raise IndexError(row)
+
+    def find(self, performance_id: str) -> int | None:
+        """Return the row of a performance; None if there is none."""
+        return row_of(self.performance_ids, performance_id)
+
+    def find_many(self, performance_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of many performances, -1 for each that is absent."""
+        return rows_of(self.performance_ids, performance_ids)
+
+    def nearest(
+        self, queries: NDArray[np.float32], limit: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the nearest rows of each query; see :meth:`Vectors.search`.
+
+        The order of nearly equal similarities is not yet final: they are computed again from the
+        float32 vectors where those are in memory, by one formula for every way of asking.
+        """
+        if not limit:
+            empty = (len(queries), 0)
+            return np.empty(empty, np.float32), np.empty(empty, np.int64)
+        similarities, rows = self.vectors.search(queries, limit)
+        if self.vectors.exact is not None:
+            similarities = np.einsum("qkd,qd->qk", self.vectors.exact[rows], queries)
+        return similarities, rows
+
+    def candidates(self, similarities: Sequence[float], rows: Sequence[int]) -> list[Candidate]:
+        """Describe ranked rows."""
+        ids, works, titles, artists = self._described
+        table = self.performances
+        return [
+            Candidate(
+                rank,
+                similarity,
+                _value(ids[row]),
+                _value(works[row]),
+                _value(titles[row]),
+                _value(artists[row]),
+                RowMetadata(table, row),
+            )
+            for rank, (similarity, row) in enumerate(zip(similarities, rows, strict=True), 1)
+        ]
+
+    @cached_property
+    def _described(self) -> tuple[Any, ...]:
+        columns = [
+            self.performances.column(name)
+            for name in (PERFORMANCE_ID, "work_id", "title", "artist")
+        ]
+        if self.count <= 200_000:  # Python's own strings are quicker to hand out, and larger
+            return tuple(column.to_pylist() for column in columns)
+        return tuple(columns)
+
+    def _as_matrix(self, column: Any) -> NDArray[np.float32]:
+        dimension = self.manifest.dimension
+        if column.num_chunks == 0:
+            return np.empty((0, dimension), np.float32)
+        blocks = [chunk.flatten().to_numpy().reshape(-1, dimension) for chunk in column.chunks]
+        matrix: NDArray[np.float32] = np.concatenate(blocks)
+        matrix.flags.writeable = False
+        return matrix
+
+    def _parquet(self, part: str) -> Any:
+        try:
+            return pq.ParquetFile(self._files[part])
+        except (pa.ArrowInvalid, OSError) as error:
+            path = self.folder / self.manifest.files[part].path
+            raise IndexFormatError(f"{path} is not readable as Parquet: {error}") from None
+
+    def _check_agreement(self) -> None:
+        manifest, performances, embeddings = (
+            self.manifest,
+            self._parquet(PERFORMANCES),
+            self._parquet(EMBEDDINGS),
+        )
+        counts = {
+            "the manifest": manifest.count,
+            manifest.files[VECTORS].path: self.vectors.count,
+            manifest.files[PERFORMANCES].path: performances.metadata.num_rows,
+            manifest.files[EMBEDDINGS].path: embeddings.metadata.num_rows,
+        }
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{where} has {count}" for where, count in counts.items())
+            raise IndexFormatError(f"the parts of {self.folder} disagree in number: {found}")
+        if self.vectors.dimension != manifest.dimension:
+            raise IndexFormatError(
+                f"the parts of {self.folder} disagree: vectors of dimension "
+                f"{self.vectors.dimension}, the manifest says {manifest.dimension}"
+            )
+        encoder = (embeddings.schema_arrow.metadata or {}).get(ENCODER_ID_KEY, b"").decode()
+        if encoder != manifest.encoder_id:
+            raise IndexFormatError(
+                f"the parts of {self.folder} disagree: embeddings of encoder "
+                f"{encoder or 'unknown'}, the manifest says {manifest.encoder_id}"
+            )
+
+
+def _value(scalar: Any) -> Any:
+    return scalar.as_py() if hasattr(scalar, "as_py") else scalar

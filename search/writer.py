@@ -1,0 +1,258 @@
+"""Writing an index: all of it beside its place, then one rename.
+
+The parts of the folder are described in ``docs/index-format.md``. A reader finds the old index or
+the new one, never half of one, and an interrupted build leaves nothing under the index's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .durability import folder_in_the_making, publish_folder, sync
+from .errors import IndexExistsError, IndexFormatError
+from .manifest import EMBEDDINGS, MANIFEST_NAME, PERFORMANCES, VECTORS, FileRecord, Manifest
+from .performances import PERFORMANCE_ID, normalised
+from .vectors import build_vectors
+
+#: Where the parts of the first generation lie.
+FILE_NAMES = {
+    VECTORS: "vectors.faiss",
+    PERFORMANCES: "performances.parquet",
+    EMBEDDINGS: "embeddings.parquet",
+}
+#: Key of the encoder's id in the schema metadata of an embeddings file.
+ENCODER_ID_KEY = b"coverdex.encoder_id"
+EMBEDDING = "embedding"
+#: Rows that are read together when one embedding is asked for: 4 MB at 64 dimensions.
+ROW_GROUP = 16_384
+
+#: How far from 1 an embedding's length may be; float16 copies of unit vectors stay within.
+LENGTH_TOLERANCE = 1e-2
+
+
+def write_index(
+    folder: str | Path,
+    *,
+    embeddings: NDArray[np.float32],
+    performances: pa.Table,
+    encoder_id: str,
+    encoder_name: str,
+    source: str | Mapping[str, Any],
+    factory: str = "Flat",
+    search_parameters: Mapping[str, Any] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    attachments: Mapping[str, pa.Table] | None = None,
+    overwrite: bool = False,
+    created: str | None = None,
+) -> Manifest:
+    """Write an index folder, complete or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        The index to be; its parent is made if need be.
+    embeddings : ndarray, shape (n, dimension), float32
+        L2-normalised; row i belongs to row i of ``performances``. May be memory-mapped.
+    performances : pyarrow.Table
+        ``performance_id`` and metadata (:mod:`coverdex.search.performances`), in any order: the
+        index is sorted by performance id.
+    encoder_id, encoder_name : str
+        Who made the embeddings: :attr:`coverdex.encoder.Encoder.id` and ``name``.
+    source : str or mapping
+        What the index is built from; goes into the manifest, so it must be JSON.
+    factory : str, default "Flat"
+        FAISS factory string.
+    search_parameters, plan : mapping, optional
+        See :class:`~coverdex.search.manifest.Manifest`.
+    attachments : mapping of str to pyarrow.Table, optional
+        Further Parquet files to put into the folder under the index's checksums, such as
+        ``{"rejected.parquet": ...}``.
+    overwrite : bool, default False
+        Replace what lies at ``folder``: an index or an empty folder, nothing else. The two swap
+        names in one step where the operating system can (:mod:`coverdex.search.durability`).
+    created : str, optional
+        ISO 8601 time for the manifest; now if not given.
+
+    Returns
+    -------
+    Manifest
+        Of the index written.
+
+    Raises
+    ------
+    IndexExistsError
+        When something lies at ``folder`` and ``overwrite`` is false, or it is no index.
+    IndexFormatError
+        When embeddings and performances do not agree, embeddings are not finite or not of length
+        1, an id is missing or listed twice, or the factory string is unknown.
+    OSError
+        When the disk refuses; nothing of the index is then left behind.
+    """
+    target = Path(folder)
+    check_target(target, overwrite=overwrite)
+    checked = _checked_embeddings(embeddings, len(performances))
+    table, order = normalised(performances)
+    if not np.array_equal(order, np.arange(len(order))):
+        checked = checked[order]
+    with folder_in_the_making(target) as made:
+        records = write_parts(made, checked, table, encoder_id=encoder_id, factory=factory)
+        for name, attachment in (attachments or {}).items():
+            pq.write_table(attachment, made / name)
+            sync(made / name)
+            records[Path(name).stem] = FileRecord.of(made / name, made)
+        manifest = Manifest(
+            encoder_id=encoder_id,
+            encoder_name=encoder_name,
+            dimension=checked.shape[1],
+            count=len(checked),
+            factory=factory,
+            created=created or datetime.now(UTC).isoformat(timespec="seconds"),
+            source=source,
+            files=records,
+            search_parameters=dict(search_parameters or {}),
+            plan=dict(plan or {}),
+            made_by=software_versions(),
+        )
+        manifest.write(made)
+        check_target(target, overwrite=overwrite)  # it may have come while this one was made
+        publish_folder(made, target)
+    return manifest
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something lies that may not be replaced.
+
+    Raises
+    ------
+    IndexExistsError
+        See :func:`write_index`.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise IndexExistsError(f"{target} is a file; give the name of a folder for the index")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise IndexExistsError(
+            f"{target} exists already; give another name, or ask to overwrite it"
+        )
+    if not (target / MANIFEST_NAME).is_file():
+        raise IndexExistsError(
+            f"{target} is not an index (it holds no {MANIFEST_NAME}), so it is not overwritten; "
+            "remove it yourself or give another name"
+        )
+
+
+def write_parts(
+    folder: Path,
+    embeddings: NDArray[np.float32],
+    performances: pa.Table,
+    *,
+    encoder_id: str,
+    factory: str,
+    within: Path | None = None,
+) -> dict[str, FileRecord]:
+    """Write and flush the three files of one generation; return their records.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files go.
+    embeddings : ndarray, shape (n, dimension), float32
+        In the order of ``performances``.
+    performances : pyarrow.Table
+        As :func:`~coverdex.search.performances.normalised` gives it.
+    encoder_id, factory : str
+        See :func:`write_index`.
+    within : Path, optional
+        The index's folder, if ``folder`` lies inside it; paths in the records start there.
+    """
+    paths = {part: folder / name for part, name in FILE_NAMES.items()}
+    faiss.write_index(build_vectors(embeddings, factory), str(paths[VECTORS]))
+    pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
+    write_embeddings(
+        paths[EMBEDDINGS], performances.column(PERFORMANCE_ID), embeddings, encoder_id=encoder_id
+    )
+    for path in paths.values():
+        sync(path)
+    return {part: FileRecord.of(path, within or folder) for part, path in paths.items()}
+
+
+def write_embeddings(
+    path: Path, performance_ids: Any, embeddings: NDArray[np.float32], *, encoder_id: str
+) -> None:
+    """Write embeddings as Parquet: performance id, fixed-size list of float32, encoder id.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    performance_ids : Arrow array of string, shape (n,)
+        In the order of the rows.
+    embeddings : ndarray, shape (n, dimension), float32
+    encoder_id : str
+        Goes into the schema metadata under ``coverdex.encoder_id``.
+    """
+    dimension = embeddings.shape[1]
+    schema = pa.schema(
+        [
+            pa.field(PERFORMANCE_ID, pa.string(), nullable=False),
+            pa.field(
+                EMBEDDING,
+                pa.list_(pa.field("item", pa.float32(), nullable=False), dimension),
+                nullable=False,
+            ),
+        ],
+        metadata={ENCODER_ID_KEY: encoder_id.encode()},
+    )
+    # Unit vectors do not compress, and a dictionary of floats only grows.
+    options = {"compression": "none", "use_dictionary": [PERFORMANCE_ID]}
+    with pq.ParquetWriter(path, schema, **options) as writer:
+        for start in range(0, len(embeddings), ROW_GROUP):
+            block = np.ascontiguousarray(embeddings[start : start + ROW_GROUP])
+            values = pa.FixedSizeListArray.from_arrays(
+                pa.array(block.reshape(-1)), type=schema.field(EMBEDDING).type
+            )
+            ids = performance_ids.slice(start, len(block))
+            if isinstance(ids, pa.ChunkedArray):
+                ids = ids.combine_chunks()
+            writer.write_table(pa.table([ids, values], schema=schema), row_group_size=ROW_GROUP)
+
+
+def software_versions() -> str:
+    """Name the software that writes an index."""
+    return f"coverdex {version('coverdex')}, faiss {faiss.__version__}, pyarrow {pa.__version__}"
+
+
+def _checked_embeddings(embeddings: Any, n_performances: int) -> NDArray[np.float32]:
+    array = np.asarray(embeddings)
+    if array.ndim != 2 or array.dtype.kind != "f":
+        raise IndexFormatError(
+            f"embeddings have shape {array.shape} and dtype {array.dtype}; give (n, dimension) "
+            "float32"
+        )
+    if len(array) != n_performances:
+        raise IndexFormatError(
+            f"{len(array)} embeddings for {n_performances} performances; give one for each"
+        )
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", array, array))
+    wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also where the length is NaN
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise IndexFormatError(
+            f"{int(wrong.sum())} of {len(array)} embeddings are not L2-normalised (row {row} has "
+            f"length {lengths[row]:g}); divide each by its length"
+        )
+    return array
