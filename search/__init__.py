@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .errors import IndexExistsError, IndexFormatError, InvalidQueryError
     from .index import Index
     from .manifest import Manifest
+    from .verify import Verification, verify_index
     from .writer import write_embeddings, write_index
 
 _HOME_OF = {
@@ -32,6 +33,8 @@ _HOME_OF = {
     "IndexFormatError": "errors",
     "InvalidQueryError": "errors",
     "Manifest": "manifest",
+    "Verification": "verify",
+    "verify_index": "verify",
     "write_embeddings": "writer",
     "write_index": "writer",
 }
@@ -43,6 +46,8 @@ __all__ = [
     "IndexFormatError",
     "InvalidQueryError",
     "Manifest",
+    "Verification",
+    "verify_index",
     "write_embeddings",
     "write_index",
 ]

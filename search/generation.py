@@ -99,8 +99,15 @@ class Generation:
         """All embeddings, shape (count, dimension), float32, read-only."""
         if self.vectors.exact is not None:
             return self.vectors.exact
-        column = self._parquet(EMBEDDINGS).read([EMBEDDING]).column(EMBEDDING)
-        return self._as_matrix(column)
+        return self.stored_embeddings()
+
+    def read_embeddings(self, columns: list[str]) -> pa.Table:
+        """Read columns of ``embeddings.parquet``."""
+        return self._parquet(EMBEDDINGS).read(columns)
+
+    def stored_embeddings(self) -> NDArray[np.float32]:
+        """Read the embeddings from ``embeddings.parquet``, shape (count, dimension), float32."""
+        return self._as_matrix(self.read_embeddings([EMBEDDING]).column(EMBEDDING))
 
     def embedding(self, row: int) -> NDArray[np.float32]:
         """Return the embedding of one row, shape (dimension,), float32."""

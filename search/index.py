@@ -104,7 +104,8 @@ class Index:
         if encoder_id != self.manifest.encoder_id:
             raise IncompatibleError(
                 f"the index {self.path} holds embeddings of encoder "
-                f"{self.manifest.encoder_id}, the query is of encoder {encoder_id}, and similarities between the two mean nothing; "
+                f"{self.manifest.encoder_id}, the query is of encoder {encoder_id}, and "
+                "similarities between the two mean nothing; "
                 f"use encoder {self.manifest.encoder_name!r}, or build the index again with yours"
             )
 

@@ -61,9 +61,7 @@ class Vectors:
         self._parameters = dict(search_parameters)
         self.exact: NDArray[np.float32] | None = None
         if isinstance(index, faiss.IndexFlat) and index.ntotal:
-            values = faiss.rev_swig_ptr(index.get_xb(), index.ntotal * index.d)
-            self.exact = values.reshape(index.ntotal, index.d)
-            self.exact.flags.writeable = False
+            self.exact = np.asarray(_FlatMemory(index))
 
     @classmethod
     def open(cls, path: Path, search_parameters: Mapping[str, Any], *, mmap: bool) -> Vectors:
@@ -129,6 +127,19 @@ class Vectors:
         parameters: Any = faiss.SearchParametersIVF()
         parameters.nprobe = int(self._parameters["nprobe"])
         return parameters
+
+
+class _FlatMemory:
+    """The memory of a flat index, as NumPy takes it: read-only, and it keeps the index alive."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": (index.ntotal, index.d),
+            "typestr": np.dtype(np.float32).str,
+            "data": (int(index.get_xb()), True),
+        }
 
 
 def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coverdex.cli import app, exit_code_of
+from coverdex.encoder import IncompatibleError, NotFoundError
+from coverdex.search import Index
+from typer.testing import CliRunner, Result
+
+from .made_up import MadeUp
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["query", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_the_table_ranks_and_judges(written: Path, catalogue: MadeUp) -> None:
+    result = ask(written, "--performance", "P_7", "--top", "4")
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.stdout.splitlines() if "P_" in line][1:]
+    expected = catalogue.ranking(catalogue.embeddings[7], {"P_7"})[:4]
+    assert [next(cell for cell in row.split() if cell.startswith("P_")) for row in rows] == expected
+    for row, name in zip(rows, expected, strict=True):
+        assert ("yes" in row) == (catalogue.ids.index(name) // 3 == 7 // 3)
+        assert ("no" in row.split()) == (catalogue.ids.index(name) // 3 != 7 // 3)
+
+
+def test_json_is_one_document_on_stdout(written: Path, catalogue: MadeUp) -> None:
+    result = ask(written, "--performance", "P_7", "--top", "3", "--json")
+    document = json.loads(result.stdout)
+    assert document["query"]["work_id"] == "W_2"
+    found = document["candidates"]
+    expected = catalogue.ranking(catalogue.embeddings[7], {"P_7"})[:3]
+    assert [candidate["performance_id"] for candidate in found] == expected
+    assert [candidate["rank"] for candidate in found] == [1, 2, 3]
+    assert {candidate["correct"] for candidate in found[:2]} == {True}
+    assert found[0]["metadata"]["key"] in ("C", "G", "Am")
+
+
+def test_square_brackets_in_titles_are_text(catalogue: MadeUp, tmp_path: Path) -> None:
+    titles = ["[bold]Hey[/bold] [Live]"] * 120
+    table = catalogue.performances.drop(["title"]).append_column("title", [titles])
+    catalogue.write(tmp_path / "i", performances=table)
+    assert "[bold]Hey[/bold] [Live]" in ask(tmp_path / "i", "--performance", "P_1").stdout
+
+
+def test_wrong_usage_is_exit_code_2(written: Path) -> None:
+    assert ask(written).exit_code == 2
+    assert ask(written, "--performance", "P_1", "--hpcp", "a.h5").exit_code == 2
+    assert ask(written, "--performance", "P_1", "--frame-rate", "10").exit_code == 2
+    assert ask(written, "--performance", "P_1", "--top", "0").exit_code == 2
+
+
+def test_what_is_not_there_is_not_found(written: Path, tmp_path: Path) -> None:
+    for arguments in ((written, "-p", "P_x"), (tmp_path / "none", "-p", "P_1")):
+        error = ask(*arguments).exception
+        assert isinstance(error, NotFoundError)
+        assert exit_code_of(error) == 3
+
+
+class StandIn:
+    """An encoder that gives one embedding, whatever it hears."""
+
+    def __init__(self, embedding: np.ndarray, encoder_id: str) -> None:
+        self.embedding = embedding
+        self.id = encoder_id
+        self.heard: list = []
+
+    def load(self, name: str) -> StandIn:
+        self.name = name
+        return self
+
+    def embed(self, chroma: object) -> np.ndarray:
+        self.heard.append(chroma)
+        return self.embedding
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Path:
+    from coverdex.encoder import Chroma, write_chroma
+
+    path = tmp_path / "new_track.h5"
+    chroma = Chroma(np.random.default_rng(0).random((50, 12), np.float32))
+    write_chroma(path, chroma, work_id="W_2", performance_id="P_8")
+    return path
+
+
+def test_a_new_track_is_asked_about_with_the_encoder_of_the_index(
+    written: Path, catalogue: MadeUp, track: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = StandIn(catalogue.embeddings[6], Index.open(written).manifest.encoder_id)
+    monkeypatch.setattr("coverdex.encoder.Encoder", encoder, raising=False)
+    result = ask(written, "--hpcp", track, "--frame-rate", "20", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert encoder.name == "made-up"
+    assert encoder.heard[0].frame_rate == 20
+    found = [candidate["performance_id"] for candidate in document["candidates"]]
+    assert found == catalogue.ranking(catalogue.embeddings[6], {"P_8"})[:10]
+    assert "P_8 is in the index itself" in result.stderr
+    assert document["candidates"][0]["correct"] is True
+
+
+def test_another_encoder_is_refused_with_exit_code_4(
+    written: Path, catalogue: MadeUp, track: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = StandIn(catalogue.embeddings[6], "stranger-000000000000")
+    monkeypatch.setattr("coverdex.encoder.Encoder", encoder, raising=False)
+    error = ask(written, "--hpcp", track, "--encoder", "stranger").exception
+    assert isinstance(error, IncompatibleError)
+    assert exit_code_of(error) == 4
+    assert encoder.heard == []

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from coverdex.search import Index, IndexFormatError, Manifest, verify_index, write_embeddings
+from coverdex.search.manifest import FileRecord
+
+from .made_up import ENCODER_ID, MadeUp
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(written, tmp_path / "i"))
+
+
+def test_a_whole_index_has_no_problems(written: Path) -> None:
+    found = verify_index(written)
+    assert found.whole
+    assert sorted(found.files) == sorted(path.name for path in written.iterdir())
+    assert found.n_bytes == sum(path.stat().st_size for path in written.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "vectors.faiss", "performances.parquet", "embeddings.parquet"]
+)
+def test_one_flipped_bit_is_found_wherever_it_is(folder: Path, name: str) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    rng = np.random.default_rng(len(whole))
+    # Ends and random places; every byte of the manifest, which checks itself.
+    places = {0, len(whole) - 1, *rng.integers(0, len(whole), 25).tolist()}
+    if name == "manifest.json":
+        places = set(range(len(whole)))
+    for place in sorted(places):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        assert verify_index(folder).problems, f"byte {place} of {name}"
+    path.write_bytes(whole)
+    assert verify_index(folder).whole
+
+
+@pytest.mark.parametrize("name", ["vectors.faiss", "performances.parquet", "embeddings.parquet"])
+def test_missing_and_truncated_files_are_seen_on_opening(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-1])
+    with pytest.raises(IndexFormatError, match=name):
+        Index.open(folder)
+    assert name in verify_index(folder).problems[0]
+    (folder / name).unlink()
+    with pytest.raises(IndexFormatError, match=name):
+        Index.open(folder)
+    assert name in verify_index(folder).problems[0]
+
+
+def replace_part(folder: Path, part: str, **changes: object) -> None:
+    """Let the manifest vouch for the file of `part` as it now is."""
+    old = Manifest.read(folder)
+    files = dict(old.files)
+    files[part] = FileRecord.of(folder / files[part].path, folder)
+    Manifest(**{**old.__dict__, "files": files, **changes}).write(folder)
+
+
+def test_parts_of_different_indexes_are_refused(folder: Path, catalogue: MadeUp) -> None:
+    path = folder / "embeddings.parquet"
+    ids = pq.read_table(path).column("performance_id")
+    embeddings = Index.open(folder).embeddings.copy()
+    write_embeddings(path, ids, embeddings, encoder_id="other-000000000000")
+    replace_part(folder, "embeddings")
+    with pytest.raises(IndexFormatError, match="other-000000000000"):
+        Index.open(folder)
+    write_embeddings(path, ids.slice(1), embeddings[1:], encoder_id=ENCODER_ID)
+    replace_part(folder, "embeddings")
+    with pytest.raises(IndexFormatError, match=r"embeddings\.parquet has 119"):
+        Index.open(folder)
+    write_embeddings(path, ids, embeddings[::-1].copy(), encoder_id=ENCODER_ID)
+    replace_part(folder, "embeddings")
+    assert "differ" in verify_index(folder).problems[0]
+    write_embeddings(path, ids[::-1], embeddings, encoder_id=ENCODER_ID)
+    replace_part(folder, "embeddings")
+    assert "different ids" in verify_index(folder).problems[0]
+
+
+def test_a_dimension_that_is_not_the_vectors_is_refused(folder: Path) -> None:
+    replace_part(folder, "vectors", dimension=32)
+    with pytest.raises(IndexFormatError, match="dimension 64, the manifest says 32"):
+        Index.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "version 2"),
+        ({"format_version": "1"}, "version '1'"),
+        ({"format": "something else"}, "not the manifest"),
+        ({"count": 121}, "checksum"),
+    ],
+)
+def test_manifests_that_cannot_be_trusted(folder: Path, change: dict, message: str) -> None:
+    path = folder / "manifest.json"
+    document = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps(document, indent=2))
+    with pytest.raises(IndexFormatError, match=message):
+        Index.open(folder)
+    path.write_text("[]")
+    with pytest.raises(IndexFormatError, match="not the manifest"):
+        Index.open(folder)
