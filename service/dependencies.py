@@ -1,0 +1,110 @@
+"""What routes depend on: the engine, the workers, the settings, and requests within the limits.
+
+FastAPI hands these to a route that asks for them by type. They live in ``app.state``, put there
+when the application starts, so that a later change of the index is one assignment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from .engine import Engine
+from .problems import (
+    INVALID_CHROMA,
+    INVALID_REQUEST,
+    NOT_READY,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemError,
+)
+from .schemas.query import ChromaQuery, Query
+from .settings import Settings
+from .workers import RETRY_AFTER, WorkerPool
+
+
+def get_settings(request: Request) -> Settings:
+    """Return the deployment's settings."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def get_engine(request: Request) -> Engine:
+    """Return the engine.
+
+    Raises
+    ------
+    ProblemError
+        ``not-ready``: it is not loaded yet, or not any more.
+    """
+    engine: Engine | None = getattr(request.app.state, "engine", None)
+    if engine is None:
+        raise ProblemError(
+            NOT_READY,
+            "the index is not loaded; the service is starting or stopping",
+            headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    return engine
+
+
+def get_workers(request: Request, _: Annotated[Engine, Depends(get_engine)]) -> WorkerPool:
+    """Return the workers, which are there when the engine is."""
+    workers: WorkerPool = request.app.state.workers
+    return workers
+
+
+def require_json(request: Request) -> None:
+    """Refuse a body that is not declared as JSON.
+
+    Raises
+    ------
+    ProblemError
+        ``unsupported-media-type``.
+    """
+    declared = request.headers.get("content-type", "")
+    media_type = declared.split(";")[0].strip().lower()
+    is_json = media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+    if not is_json:
+        said = f"declared as {declared!r}" if declared else "not declared"
+        raise ProblemError(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {said}; send JSON with Content-Type: application/json",
+        )
+
+
+def check_limit(limit: int, settings: Settings) -> None:
+    """Refuse a search for more candidates than the deployment gives.
+
+    Raises
+    ------
+    ProblemError
+        ``invalid-request``.
+    """
+    if limit > settings.max_limit:
+        detail = f"limit is {limit}; this service gives at most {settings.max_limit} candidates"
+        error = {"pointer": "#/limit", "detail": detail, "code": "less_than_equal"}
+        raise ProblemError(INVALID_REQUEST, detail, errors=[error])
+
+
+def check_length(query: Query, settings: Settings, pointer: str) -> None:
+    """Refuse chroma of more frames than the deployment takes.
+
+    Raises
+    ------
+    ProblemError
+        ``invalid-chroma`` with the reason ``too-many-frames``.
+    """
+    if isinstance(query, ChromaQuery) and len(query.hpcp) > settings.max_frames:
+        detail = (
+            f"the track has {len(query.hpcp)} frames; this service takes {settings.max_frames}: "
+            "average neighbouring frames and lower frame_rate, or embed the track yourself"
+        )
+        error = {"pointer": f"{pointer}/hpcp", "detail": detail, "code": "too-many-frames"}
+        raise ProblemError(INVALID_CHROMA, detail, reason="too-many-frames", errors=[error])
+
+
+TheSettings = Annotated[Settings, Depends(get_settings)]
+TheEngine = Annotated[Engine, Depends(get_engine)]
+TheWorkers = Annotated[WorkerPool, Depends(get_workers)]

@@ -1,0 +1,148 @@
+"""The engine: an open index together with the encoder that made it.
+
+This is what the routes ask; it knows tracks and vectors, not HTTP. Its methods take the processor
+and are called in a :class:`~coverdex.service.workers.WorkerPool`; they change nothing, so any
+number of threads may share one engine.
+
+The encoder is loaded at start and not with the first query by chroma. Loading takes a second or
+two, which the operator rather than some client should wait for; and only then is it known that
+index and encoder belong together, which is a reason not to start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoder import Encoder, IncompatibleError, InvalidChromaError, NotFoundError
+from ..search import Candidate, Index
+from .problems import ENCODER_MISMATCH, INVALID_CHROMA, UNKNOWN_PERFORMANCE, ProblemError
+from .schemas.query import ChromaQuery, EmbeddingQuery, PerformanceQuery, Query
+
+
+class Engine:
+    """An open index and the encoder that made it.
+
+    Parameters
+    ----------
+    index : Index
+        Open.
+    encoder : Encoder
+        Must be the one that made the index.
+
+    Raises
+    ------
+    IncompatibleError
+        It is another.
+    """
+
+    def __init__(self, index: Index, encoder: Encoder) -> None:
+        index.check_encoder(encoder.id)
+        self.index = index
+        self.encoder = encoder
+
+    @classmethod
+    def open(cls, index: Path, encoder: str | None = None) -> Engine:
+        """Open an index and load an encoder.
+
+        Parameters
+        ----------
+        index : path
+            Folder of the index.
+        encoder : str, optional
+            Name of a shipped checkpoint or folder of one; by default the one that the index names.
+
+        Raises
+        ------
+        NotFoundError
+            No such index or checkpoint.
+        IndexFormatError, CheckpointError
+            One of them is damaged or of an unknown format.
+        IncompatibleError
+            They do not belong together.
+        """
+        opened = Index.open(index)
+        name = opened.manifest.encoder_name
+        try:
+            loaded = Encoder.load(encoder or name)
+        except NotFoundError as error:
+            if encoder is not None:
+                raise
+            raise NotFoundError(
+                f"the index {index} was made by encoder {name!r}, which does not come with "
+                "Coverdex; give its folder with --encoder"
+            ) from error
+        return cls(opened, loaded)
+
+    def vector(self, query: Query) -> NDArray[np.float32]:
+        """Return the embedding of a track, shape (64,), float32, L2-normalised.
+
+        Raises
+        ------
+        ProblemError
+            ``unknown-performance``, ``encoder-mismatch`` or ``invalid-chroma``.
+        """
+        match query:
+            case PerformanceQuery():
+                return self._known(query.performance_id)
+            case EmbeddingQuery():
+                return self._sent(query)
+            case ChromaQuery():
+                return self._embedded(query)
+
+    def search(self, query: Query, limit: int) -> list[Candidate]:
+        """Return the nearest performances, best first; one asked for by id leaves itself out.
+
+        Raises
+        ------
+        ProblemError
+            As :meth:`vector`.
+        """
+        own = [query.performance_id] if isinstance(query, PerformanceQuery) else []
+        candidates: list[Candidate] = self.index.search(
+            self.vector(query), limit=limit, exclude=own
+        )
+        return candidates
+
+    def similarity(self, first: Query, second: Query) -> float:
+        """Return the cosine similarity of two tracks, in [-1, 1]; symmetric.
+
+        Raises
+        ------
+        ProblemError
+            As :meth:`vector`.
+        """
+        return float(np.dot(self.vector(first), self.vector(second)))
+
+    def _known(self, performance_id: str) -> NDArray[np.float32]:
+        try:
+            return self.index.embedding(performance_id)
+        except NotFoundError:
+            raise ProblemError(
+                UNKNOWN_PERFORMANCE,
+                f"the index has no performance {performance_id!r}; ids are compared exactly",
+            ) from None
+
+    def _sent(self, query: EmbeddingQuery) -> NDArray[np.float32]:
+        own = self.index.manifest.encoder_id
+        if query.encoder_id is not None and query.encoder_id != own:
+            raise ProblemError(
+                ENCODER_MISMATCH,
+                f"the embedding comes from encoder {query.encoder_id!r}, the index was made by "
+                f"{own!r}; embed the track with that one, or send its HPCP",
+                index_encoder_id=own,
+                query_encoder_id=query.encoder_id,
+            )
+        return query.vector()
+
+    def _embedded(self, query: ChromaQuery) -> NDArray[np.float32]:
+        try:
+            return self.encoder.embed(query.chroma)
+        except InvalidChromaError as error:
+            raise ProblemError(INVALID_CHROMA, str(error), reason=error.reason) from None
+        except IncompatibleError as error:
+            raise ProblemError(
+                ENCODER_MISMATCH, str(error), index_encoder_id=self.index.manifest.encoder_id
+            ) from None

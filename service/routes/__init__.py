@@ -1,0 +1,1 @@
+"""Routes: the HTTP operations; one module per concept."""

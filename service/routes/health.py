@@ -1,0 +1,36 @@
+"""``/health``: is the process alive, and can it answer queries.
+
+An orchestrator restarts what is not live and sends no traffic to what is not ready. Neither goes
+through the workers, so both answer while the service is busy. They are not versioned, because a
+load balancer's configuration should outlive a version of the API.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from ... import __version__
+from ..dependencies import TheEngine
+from ..openapi import problem_responses
+from ..problems import INTERNAL_ERROR, NOT_READY
+from ..schemas.health import LiveAnswer, ReadyAnswer
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live", summary="Is the process alive?", operation_id="health_live")
+async def live() -> LiveAnswer:
+    """Answer as long as the process runs, loaded or not."""
+    return LiveAnswer(status="live", version=__version__)
+
+
+@router.get(
+    "/ready",
+    summary="Can queries be answered?",
+    operation_id="health_ready",
+    responses=problem_responses(NOT_READY, INTERNAL_ERROR),
+)
+async def ready(engine: TheEngine) -> ReadyAnswer:
+    """Answer 200 when index and encoder are loaded, else 503."""
+    manifest = engine.index.manifest
+    return ReadyAnswer(status="ready", count=manifest.count, encoder_id=manifest.encoder_id)

@@ -1,0 +1,169 @@
+"""A query: one track, given in one of three forms.
+
+``{"performance_id": "P_22"}``
+    a performance that is in the index: nothing is computed, its vector is there;
+``{"embedding": [...]}``
+    the 64 numbers of an embedding, made elsewhere by the encoder that made the index;
+``{"hpcp": [[...], ...], "frame_rate": 86.13}``
+    chroma of a new track, ``(n_frames, 12)``, which the service embeds.
+
+Which form it is, is told by which of the three keys is there: exactly one. Unknown keys are errors,
+so that a misspelt ``framerate`` is not passed over.
+
+Chroma is checked in one place for all of Coverdex, :class:`coverdex.encoder.Chroma`; what that
+refuses becomes the problem ``invalid-chroma`` with its reason. The schema of the document repeats
+those rules for readers and generated clients.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    FailFast,
+    Field,
+    FiniteFloat,
+    PrivateAttr,
+    StrictFloat,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from ...encoder import N_PITCH_CLASSES, Chroma, InvalidChromaError
+from ...encoder.chroma import MAX_FRAME_RATE
+from . import examples
+
+DIMENSION = 64
+#: Marks, in pydantic's locations, the part that names the form of a query and is not in the body.
+FORM_TAG_PREFIX = "form:"
+FORMS = ("performance_id", "embedding", "hpcp")
+
+
+class PerformanceQuery(BaseModel):
+    """A performance that is in the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    performance_id: str = Field(
+        min_length=1,
+        max_length=512,
+        description="Id of a performance in the index; compared exactly.",
+        examples=[examples.PERFORMANCE_ID],
+    )
+
+
+class EmbeddingQuery(BaseModel):
+    """An embedding of a track, made by the encoder that made the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    embedding: Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], FailFast()] = Field(
+        min_length=DIMENSION,
+        max_length=DIMENSION,
+        description="64 finite numbers, not all zero. They are scaled to length 1, so that digits "
+        "lost on the way do not matter.",
+        examples=[examples.EMBEDDING],
+    )
+    encoder_id: str | None = Field(
+        default=None,
+        description="Id of the encoder that made the embedding. If given, it is compared with the "
+        "index's, and a mismatch is refused with `encoder-mismatch`; without it a wrong encoder "
+        "goes unnoticed.",
+        examples=[examples.ENCODER_ID],
+    )
+
+    @field_validator("embedding")
+    @classmethod
+    def _has_a_direction(cls, embedding: list[float]) -> list[float]:
+        length = math.hypot(*embedding)
+        if not 0 < length < math.inf:
+            raise ValueError(
+                "the embedding has no direction: its numbers are all zero, or too large; "
+                "send what the encoder gave"
+            )
+        return embedding
+
+    def vector(self) -> NDArray[np.float32]:
+        """Return the embedding at length 1, shape (64,), float32."""
+        vector = np.asarray(self.embedding, dtype=np.float64)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+#: One frame of chroma. Its rules are :class:`Chroma`'s; here they are only told.
+Frame = Annotated[
+    list[StrictFloat],
+    FailFast(),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "number", "minimum": 0},
+            "minItems": N_PITCH_CLASSES,
+            "maxItems": N_PITCH_CLASSES,
+        }
+    ),
+]
+
+
+class ChromaQuery(BaseModel):
+    """The HPCP chroma of a track, from any source."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hpcp: Annotated[list[Frame], FailFast()] = Field(
+        description="Frames of 12 energies each, from pitch class A upward by semitones (bin 3 is "
+        "C): finite, zero or more, of any scale. Silence cannot be embedded.",
+        examples=[examples.HPCP],
+        json_schema_extra={"minItems": 1},
+    )
+    frame_rate: StrictFloat = Field(
+        description="Frames per second, in Hz: sample rate / hop length. Da-TACOS has "
+        "44,100 / 512 = 86.1328125. No file says it, so it has no default.",
+        examples=[examples.FRAME_RATE],
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": MAX_FRAME_RATE},
+    )
+
+    _chroma: Chroma = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _is_chroma(self) -> ChromaQuery:
+        if wrong := {len(frame) for frame in self.hpcp} - {N_PITCH_CLASSES}:
+            raise InvalidChromaError(
+                f"frames have {', '.join(map(str, sorted(wrong)[:3]))} values; "
+                f"give {N_PITCH_CLASSES} in each, frames first",
+                reason="wrong-shape",
+            )
+        values: Any = np.array(self.hpcp, dtype=np.float64).reshape(-1, N_PITCH_CLASSES)
+        self._chroma = Chroma(values, frame_rate=self.frame_rate)
+        return self
+
+    @property
+    def chroma(self) -> Chroma:
+        """The track's chroma, checked."""
+        return self._chroma
+
+
+def _form_of(query: Any) -> str | None:
+    given = query if isinstance(query, dict) else vars(query) if hasattr(query, "__dict__") else ()
+    forms = [form for form in FORMS if form in given]
+    return FORM_TAG_PREFIX + forms[0] if len(forms) == 1 else None
+
+
+#: A track in one of the three forms.
+Query = Annotated[
+    Annotated[PerformanceQuery, Tag(FORM_TAG_PREFIX + "performance_id")]
+    | Annotated[EmbeddingQuery, Tag(FORM_TAG_PREFIX + "embedding")]
+    | Annotated[ChromaQuery, Tag(FORM_TAG_PREFIX + "hpcp")],
+    Discriminator(
+        _form_of,
+        custom_error_type="query_form",
+        custom_error_message="give an object with exactly one of performance_id, embedding, hpcp",
+    ),
+]
