@@ -1,0 +1,46 @@
+"""Make the committed index of format 1. Run once, when the format was fixed; never again.
+
+Every later release must open what this wrote (`test_format_1.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from coverdex.search import write_index
+
+FOLDER = Path(__file__).parent / "data" / "format-1"
+
+
+def embeddings() -> np.ndarray:
+    """Eight vectors whose inner products are known: row i is the unit vector i, half turned to 0."""
+    vectors = np.zeros((8, 64), np.float32)
+    vectors[0, 0] = 1
+    for i in range(1, 8):
+        vectors[i, 0] = np.cos(i / 10)
+        vectors[i, i] = np.sin(i / 10)
+    return vectors
+
+
+if __name__ == "__main__":
+    write_index(
+        FOLDER,
+        embeddings=embeddings(),
+        performances=pa.table(
+            {
+                "performance_id": [f"P_{i}" for i in range(8)],
+                "work_id": [f"W_{i // 2}" for i in range(8)],
+                "title": ["Añoranza", "A", "B", "C", "D", "E", "F", None],
+                "year": pa.array([1903, 1883, 1782, None, 1900, 1901, 1902, 1903], pa.int32()),
+                "collection": ["oneill", "ryan", "aird", "aird", "ryan", "ryan", "ryan", "ryan"],
+            }
+        ),
+        encoder_id="format-1-0123456789ab",
+        encoder_name="format-1",
+        source={"kind": "test data"},
+        created="2026-11-23T00:00:00+00:00",
+        overwrite=True,
+    )
