@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-
 from coverdex.search import write_index
 
 FOLDER = Path(__file__).parent / "data" / "format-1"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from coverdex.search import Index, verify_index
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1"
