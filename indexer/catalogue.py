@@ -16,7 +16,9 @@ that a build that was interrupted finds the same parts again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +31,23 @@ from .rejection import Rejection
 DEMO = "demo"
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One performance as it was read.
+
+    Parameters
+    ----------
+    record : PerformanceRecord
+    chroma : Chroma
+    path : pathlib.Path
+        The file that it was read from.
+    """
+
+    record: PerformanceRecord
+    chroma: Chroma
+    path: Path
+
+
 class CataloguePart(Protocol):
     """Some performances of a catalogue; can be pickled, so that another process can read it."""
 
@@ -36,34 +55,72 @@ class CataloguePart(Protocol):
         """How many performances it holds."""
         ...
 
-    def read(self) -> Iterator[tuple[PerformanceRecord, Chroma] | Rejection]:
-        """Yield record and chroma of each performance, or why it is rejected."""
+    def fingerprint(self) -> str:
+        """Digest of what would be read, without reading it: names, sizes, times, metadata."""
+        ...
+
+    def read(self) -> Iterator[Reading | Rejection]:
+        """Read each performance, or say why it is rejected."""
         ...
 
 
-class Catalogue(Protocol):
-    """What every catalogue offers."""
+class Catalogue(ABC):
+    """What every catalogue offers; iterating yields a record and its chroma at a time.
 
-    #: Where it came from, for the manifest of an index.
-    source: str
-    #: The kind of chroma that it yields.
-    kind: ChromaKind
-    #: Metadata of every performance that has a feature, sorted by performance id.
-    performances: Sequence[PerformanceRecord]
-    #: What is wrong with the rest; complete after an iteration.
-    rejections: list[Rejection]
+    Parameters
+    ----------
+    source : str
+        Where it came from, for the manifest of an index.
+    kind : ChromaKind
+        The kind of chroma that it yields.
+    rejections : iterable of Rejection, default empty
+        What opening it found to be wrong.
 
+    Attributes
+    ----------
+    rejections : list of Rejection
+        What opening found, and once the catalogue has been iterated, what reading found too.
+    """
+
+    def __init__(
+        self, *, source: str, kind: ChromaKind, rejections: Iterable[Rejection] = ()
+    ) -> None:
+        self.source = source
+        self.kind = kind
+        self.rejections = list(rejections)
+        self._found_when_opened = tuple(self.rejections)
+
+    @property
+    @abstractmethod
+    def performances(self) -> Sequence[PerformanceRecord]:
+        """Metadata of every performance that has a feature, sorted by performance id."""
+
+    @abstractmethod
     def __len__(self) -> int:
         """How many performances are to be read."""
-        ...
+
+    @abstractmethod
+    def parts(self) -> Sequence[CataloguePart]:
+        """Cut the catalogue into parts for reading processes, in a fixed order."""
 
     def __iter__(self) -> Iterator[tuple[PerformanceRecord, Chroma]]:
         """Read chroma one performance at a time."""
-        ...
+        self.rejections = list(self._found_when_opened)
+        for part in self.parts():
+            for outcome in part.read():
+                if isinstance(outcome, Rejection):
+                    self.rejections.append(outcome)
+                else:
+                    yield outcome.record, outcome.chroma
 
-    def parts(self) -> Sequence[CataloguePart]:
-        """Cut the catalogue into parts for reading processes, in a fixed order."""
-        ...
+
+def file_state(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of change in ns, None where there is no file: tells a changed one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def open_catalogue(
@@ -78,8 +135,9 @@ def open_catalogue(
     Parameters
     ----------
     path : path-like or "demo"
-        A folder in the layout of Da-TACOS (its root or one feature folder), a Parquet file of
-        chroma, or ``"demo"`` for the catalogue that Coverdex ships.
+        A folder in the layout of Da-TACOS (its root or one feature folder), a folder of loose
+        ``.h5`` files, a Parquet file of chroma, or ``"demo"`` for the catalogue that Coverdex
+        ships.
     kind : ChromaKind or str, default "hpcp"
         Which chroma to read: the one that the encoder was trained for.
     subset : {"benchmark", "coveranalysis"}, optional
@@ -104,8 +162,13 @@ def open_catalogue(
         path = demo_catalogue_path()
     path = Path(path)
     if path.is_dir():
-        from .datacos_catalogue import DatacosCatalogue
+        from .datacos_catalogue import DatacosCatalogue, is_datacos_folder
 
+        loose = sorted(path.glob("*.h5"))
+        if loose and not is_datacos_folder(path):
+            from .feature_files import FileListCatalogue
+
+            return FileListCatalogue(loose, kind=kind, source=str(path))
         return DatacosCatalogue(path, kind=kind, subset=subset, metadata=metadata)
     if not path.exists():
         raise NotFoundError(

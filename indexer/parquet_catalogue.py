@@ -30,13 +30,16 @@ plenty for a feature whose frames are normalised to a maximum of 1: half a step 
 
 Only ``performance_id``, ``frame_rate`` and ``chroma`` are required when reading; ``kind`` defaults
 to ``hpcp``, ``n_frames`` to what the list holds, and a metadata column that is absent is unknown.
-The file's key-value metadata is free; the writer (:mod:`.parquet_catalogue_writer`) adds ``coverdex.catalogue`` = the format version.
+The file's key-value metadata is free; the writer (:mod:`.parquet_catalogue_writer`) adds
+``coverdex.catalogue``, the format version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +49,19 @@ import pyarrow.parquet as pq
 
 from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
-from .catalogue import CataloguePart
+from .catalogue import Catalogue, CataloguePart, Reading, file_state
 from .performance import CHROMA_COLUMNS, PerformanceRecord
 from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, Rejection
 
 FORMAT_VERSION = 1
 FORMAT_KEY = b"coverdex.catalogue"
 
+#: Rows whose chroma is unpacked together, so that a row group of any size fits in memory.
+_ROWS_AT_A_TIME = 16
 _REQUIRED_COLUMNS = ("performance_id", "frame_rate", "chroma")
 
 
-class ParquetCatalogue:
+class ParquetCatalogue(Catalogue):
     """A Parquet file of chroma, opened for reading; see the module for its schema.
 
     Parameters
@@ -82,12 +87,10 @@ class ParquetCatalogue:
 
     def __init__(self, path: str | Path, *, kind: ChromaKind | str = ChromaKind.HPCP) -> None:
         self.path = Path(path)
-        self.kind = ChromaKind(kind)
-        self.source = str(self.path)
-        self.rejections: list[Rejection] = []
         schema = _check_schema(self.path)
-        metadata_columns = [n for n in schema.names if n not in CHROMA_COLUMNS]
-        self.performances, self._good_rows = self._read_records(metadata_columns)
+        self._metadata_columns = [n for n in schema.names if n not in CHROMA_COLUMNS]
+        self._good_rows, rejections = _sort_out_ids(self.path)
+        super().__init__(source=str(self.path), kind=ChromaKind(kind), rejections=rejections)
         self.file_metadata = {
             key.decode(): value.decode(errors="replace")
             for key, value in (schema.metadata or {}).items()
@@ -95,16 +98,17 @@ class ParquetCatalogue:
         }
 
     def __len__(self) -> int:
-        return len(self.performances)
+        return sum(len(rows) for rows in self._good_rows)
 
-    def __iter__(self) -> Iterator[tuple[PerformanceRecord, Chroma]]:
-        """Yield record and chroma in the order of the file, collecting rejections on the way."""
-        for part in self.parts():
-            for outcome in part.read():
-                if isinstance(outcome, Rejection):
-                    self.rejections.append(outcome)
-                else:
-                    yield outcome
+    @cached_property
+    def performances(self) -> list[PerformanceRecord]:
+        """Records of the rows with an id of their own, sorted by performance id."""
+        records = []
+        with pq.ParquetFile(self.path) as file:
+            for number, rows in enumerate(self._good_rows):
+                table = file.read_row_group(number, columns=self._metadata_columns).take(rows)
+                records += [PerformanceRecord.from_row(row) for row in table.to_pylist()]
+        return sorted(records, key=lambda record: record.performance_id)
 
     def parts(self) -> list[CataloguePart]:
         """Cut the catalogue into row groups, each of which another process can read."""
@@ -113,35 +117,6 @@ class ParquetCatalogue:
             for number, rows in enumerate(self._good_rows)
             if rows
         ]
-
-    def _read_records(
-        self, columns: Sequence[str]
-    ) -> tuple[list[PerformanceRecord], list[list[int]]]:
-        """Read the metadata of every row; sort out rows without an id and ids that come twice."""
-        records: dict[str, PerformanceRecord] = {}
-        good_rows: list[list[int]] = []
-        with pq.ParquetFile(self.path) as file:
-            for number in range(file.num_row_groups):
-                good_rows.append([])
-                rows = file.read_row_group(number, columns=list(columns)).to_pylist()
-                for position, row in enumerate(rows):
-                    performance_id = row["performance_id"]
-                    where = f"row {position} of row group {number}"
-                    if not performance_id:
-                        self._reject(None, NO_ID, f"{where} has no performance_id; give it one")
-                    elif performance_id in records:
-                        self._reject(
-                            performance_id,
-                            LISTED_TWICE,
-                            f"{where} repeats {performance_id!r}; the first row is kept",
-                        )
-                    else:
-                        records[performance_id] = PerformanceRecord.from_row(row)
-                        good_rows[-1].append(position)
-        return [records[performance_id] for performance_id in sorted(records)], good_rows
-
-    def _reject(self, performance: str | None, reason: str, message: str) -> None:
-        self.rejections.append(Rejection(str(self.path), performance, reason, message))
 
 
 @dataclass(frozen=True)
@@ -167,21 +142,34 @@ class RowGroup:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def read(self) -> Iterator[tuple[PerformanceRecord, Chroma] | Rejection]:
-        """Yield record and chroma of each row, or the rejection of a row that is wrong."""
+    def fingerprint(self) -> str:
+        """Digest of path, size and time of change of the file, and of which rows are read."""
+        state = (str(self.path), file_state(self.path), self.number, self.kind, self.rows)
+        return hashlib.sha256(repr(state).encode()).hexdigest()
+
+    def read(self) -> Iterator[Reading | Rejection]:
+        """Read each row, or say why it is rejected."""
+        wanted = set(self.rows)
+        position = 0
         with pq.ParquetFile(self.path) as file:
-            table = file.read_row_group(self.number).combine_chunks()
-        field = table.schema.field("chroma")
-        scale = _scale_of(field)
-        metadata = table.select([n for n in table.column_names if n != "chroma"])
-        chromas = table.column("chroma")
-        for position in self.rows:
-            row = metadata.slice(position, 1).to_pylist()[0]
-            record = PerformanceRecord.from_row(row)
-            try:
-                yield record, self._chroma_of(row, chromas[position], scale)
-            except InvalidChromaError as error:
-                yield Rejection(str(self.path), record.performance_id, error.reason, str(error))
+            for batch in file.iter_batches(_ROWS_AT_A_TIME, row_groups=[self.number]):
+                chromas = batch.column("chroma")
+                scale = _scale_of(batch.schema.field("chroma"))
+                rows = batch.select([n for n in batch.schema.names if n != "chroma"]).to_pylist()
+                for row, stored in zip(rows, chromas, strict=True):
+                    if position in wanted:
+                        yield self._outcome(row, stored, scale)
+                    position += 1
+
+    def _outcome(
+        self, row: Mapping[str, Any], stored: Any, scale: float | None
+    ) -> Reading | Rejection:
+        record = PerformanceRecord.from_row(row)
+        try:
+            return Reading(record, self._chroma_of(row, stored, scale), self.path)
+        except InvalidChromaError as error:
+            message = f"{record.performance_id}: {error}"
+            return Rejection(str(self.path), record.performance_id, error.reason, message)
 
     def _chroma_of(self, row: Mapping[str, Any], stored: Any, scale: float | None) -> Chroma:
         kind = row.get("kind") or ChromaKind.HPCP
@@ -211,6 +199,29 @@ class RowGroup:
         return Chroma(
             values if scale is None else values * np.float32(scale), row["frame_rate"], kind
         )
+
+
+def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
+    """Find, for each row group, the rows with an id that no row before them has."""
+    seen: set[str] = set()
+    good_rows: list[list[int]] = []
+    rejections = []
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            good_rows.append([])
+            ids = file.read_row_group(number, columns=["performance_id"]).column(0).to_pylist()
+            for position, performance_id in enumerate(ids):
+                where = f"row {position} of row group {number}"
+                if not performance_id:
+                    message = f"{where} has no performance_id; give it one"
+                    rejections.append(Rejection(str(path), None, NO_ID, message))
+                elif performance_id in seen:
+                    message = f"{where} repeats {performance_id}; the first row is kept"
+                    rejections.append(Rejection(str(path), performance_id, LISTED_TWICE, message))
+                else:
+                    seen.add(performance_id)
+                    good_rows[-1].append(position)
+    return good_rows, rejections
 
 
 def read_parquet_schema(path: str | Path) -> pa.Schema:

@@ -188,7 +188,7 @@ class ParquetCatalogueWriter:
                 pa.field("n_frames", pa.int32(), nullable=False),
                 chroma,
             ],
-            metadata={**self._file_metadata, FORMAT_KEY: str(FORMAT_VERSION).encode()},
+            metadata={**self._file_metadata, FORMAT_KEY.decode(): str(FORMAT_VERSION)},
         )
 
 
@@ -207,4 +207,5 @@ def _encode_values(
         )
     if storage == "uint8":
         return np.rint(values / scale).astype(np.uint8)
-    return values.astype(storage)
+    stored: NDArray[Any] = values.astype(storage)
+    return stored

@@ -104,7 +104,7 @@ class PerformanceRecord:
         CoverdexError
             If the row has no performance id.
         """
-        cleaned = {
+        cleaned: dict[str, Any] = {
             name: None if isinstance(value, str) and not value.strip() else value
             for name, value in row.items()
             if name not in CHROMA_COLUMNS

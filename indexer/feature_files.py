@@ -1,0 +1,178 @@
+"""Feature files of a catalogue: one HDF5 file per performance, read a batch at a time.
+
+A folder of Da-TACOS (:mod:`.datacos_catalogue`) and a plain list of files
+(:class:`FileListCatalogue`) differ in where the metadata comes from. Once it is known which record
+belongs to which file, they are read alike: here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..encoder.chroma import ChromaKind
+from ..encoder.chroma_file import ids_in_path, read_chroma
+from ..encoder.errors import CoverdexError, FeatureFileError, InvalidChromaError, NotFoundError
+from .catalogue import Catalogue, CataloguePart, Reading, file_state
+from .performance import PerformanceRecord
+from .rejection import LISTED_TWICE, NO_FEATURE_FILE, Rejection
+
+#: Files per part: about a tenth of a second of decoding, so that several reading processes share
+#: the work evenly and little waits in memory.
+FILES_PER_PART = 8
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """A feature file and the record of the performance that it should hold.
+
+    Parameters
+    ----------
+    record : PerformanceRecord
+    path : pathlib.Path
+    named_by_path : bool, default True
+        The path says whose file it is, so that attributes that say otherwise are a fault. False:
+        the attributes know better than a free file name.
+    """
+
+    record: PerformanceRecord
+    path: Path
+    named_by_path: bool = True
+
+    def read(self, kind: ChromaKind) -> Reading | Rejection:
+        """Read the chroma, or say why it is rejected."""
+        named = self.named_by_path
+        try:
+            found = read_chroma(
+                self.path,
+                kind=kind,
+                expect_work=self.record.work_id if named else None,
+                expect_performance=self.record.performance_id if named else None,
+            )
+        except (FeatureFileError, InvalidChromaError) as error:
+            return Rejection(str(self.path), self.record.performance_id, error.reason, str(error))
+        except NotFoundError as error:  # was there when the catalogue was opened
+            return Rejection(
+                str(self.path), self.record.performance_id, NO_FEATURE_FILE, str(error)
+            )
+        if named:
+            return Reading(self.record, found.chroma, self.path)
+        identified = replace(
+            self.record,
+            performance_id=found.performance_id or self.record.performance_id,
+            work_id=found.work_id or self.record.work_id,
+        )
+        return Reading(identified, found.chroma, self.path)
+
+
+@dataclass(frozen=True)
+class FeatureFileBatch:
+    """Some feature files: what a reading process takes at a time."""
+
+    files: tuple[FeatureFile, ...]
+    kind: ChromaKind
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def fingerprint(self) -> str:
+        """Digest of the records and of each file's path, size and time of change."""
+        digest = hashlib.sha256(self.kind.encode())
+        for file in self.files:
+            digest.update(repr((file.record, str(file.path), file_state(file.path))).encode())
+        return digest.hexdigest()
+
+    def read(self) -> Iterator[Reading | Rejection]:
+        """Read each file, or say why it is rejected."""
+        for file in self.files:
+            yield file.read(self.kind)
+
+
+class FeatureFileCatalogue(Catalogue):
+    """A catalogue whose chroma lies in one file per performance.
+
+    Parameters
+    ----------
+    files : iterable of FeatureFile
+        In any order; sorted by performance id here, so that the order in which a file system lists
+        them changes nothing.
+    kind : ChromaKind
+    source : str
+        Where they come from, for the manifest of an index.
+    rejections : iterable of Rejection, default empty
+        What was already found to be wrong.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[FeatureFile],
+        *,
+        kind: ChromaKind,
+        source: str,
+        rejections: Iterable[Rejection] = (),
+    ) -> None:
+        self.files = sorted(files, key=lambda f: (f.record.performance_id, str(f.path)))
+        super().__init__(source=source, kind=kind, rejections=rejections)
+
+    @property
+    def performances(self) -> Sequence[PerformanceRecord]:
+        """Records of the performances that have a file, sorted by performance id."""
+        return [file.record for file in self.files]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def parts(self) -> list[CataloguePart]:
+        """Cut the catalogue into batches of :data:`FILES_PER_PART` files, in order."""
+        return [
+            FeatureFileBatch(tuple(self.files[start : start + FILES_PER_PART]), self.kind)
+            for start in range(0, len(self.files), FILES_PER_PART)
+        ]
+
+
+class FileListCatalogue(FeatureFileCatalogue):
+    """Feature files given one by one, without metadata: new releases, say.
+
+    Ids come from the attributes of each file, else from names of the form
+    ``W_14_hpcp/P_15_hpcp.h5``, else the performance id is the file name without its ending.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+    kind : ChromaKind or str, default "hpcp"
+    source : str, default "files"
+
+    Raises
+    ------
+    CoverdexError
+        If there are no paths.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        kind: ChromaKind | str = ChromaKind.HPCP,
+        source: str = "files",
+    ) -> None:
+        files: dict[str, FeatureFile] = {}
+        rejections = []
+        for path in sorted({Path(path) for path in paths}):
+            work_id, named = ids_in_path(path)
+            performance_id = named or path.stem
+            if performance_id in files:
+                message = (
+                    f"{performance_id} already comes from {files[performance_id].path}; "
+                    "leave one of the two out"
+                )
+                rejections.append(Rejection(str(path), performance_id, LISTED_TWICE, message))
+                continue
+            record = PerformanceRecord(performance_id, work_id)
+            files[performance_id] = FeatureFile(record, path, named_by_path=named is not None)
+        if not files:
+            raise CoverdexError("no feature files given; name at least one")
+        super().__init__(
+            files.values(), kind=ChromaKind(kind), source=source, rejections=rejections
+        )

@@ -1,0 +1,147 @@
+"""Preparing chroma in other processes: reading and preprocessing beside the encoder.
+
+Decoding HDF5 and resampling take about a third of the time of the network, on one core. Reading
+processes do that part, so the encoder never waits for a disk: each takes one part of a catalogue
+(:class:`~coverdex.indexer.catalogue.CataloguePart`), reads it, applies the encoder's
+:class:`~coverdex.encoder.Preprocessing` and sends back arrays of some 150 kB per track instead of
+the megabyte that they came from.
+
+The processes are *spawned*, never forked: forking a process whose OpenMP threads have run (torch's
+have) leaves the child with locks that nobody holds, and it hangs. Results come in the order of the
+parts, whatever the number of processes, and at most :data:`PARTS_AHEAD` parts per process are
+under way or waiting, so memory does not grow with the catalogue.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoder.errors import CoverdexError, InvalidChromaError
+from ..encoder.preprocessing import Preprocessing
+from .catalogue import CataloguePart, Reading
+from .performance import PerformanceRecord
+from .rejection import Rejection
+
+#: Parts under way or waiting for the encoder, per reading process: 64 tracks, about 10 MB.
+PARTS_AHEAD = 8
+#: More reading processes than this only wait for the encoder.
+MAX_WORKERS = 8
+#: A catalogue smaller than this is read before a process has started.
+SMALL_CATALOGUE = 200
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedPerformance:
+    """A performance ready for the network.
+
+    Parameters
+    ----------
+    record : PerformanceRecord
+    values : ndarray, shape (n_frames, 12), float32
+        Preprocessed chroma, at the encoder's frame rate.
+    duration : float
+        Of the original, in seconds.
+    frame_rate : float
+        Of the original, in Hz.
+    """
+
+    record: PerformanceRecord
+    values: NDArray[np.float32]
+    duration: float
+    frame_rate: float
+
+
+Prepared = PreparedPerformance | Rejection
+
+
+def prepare_part(part: CataloguePart, preprocessing: Preprocessing) -> list[Prepared]:
+    """Read one part and preprocess it; what cannot be prepared comes back as a rejection."""
+    return [_prepare(outcome, preprocessing) for outcome in part.read()]
+
+
+def prepared_parts(
+    parts: Iterable[CataloguePart], preprocessing: Preprocessing, *, workers: int = 0
+) -> Iterator[list[Prepared]]:
+    """Read and preprocess parts, one list per part, in their order.
+
+    Parameters
+    ----------
+    parts : iterable of CataloguePart
+        Taken only a few ahead of what is being yielded.
+    preprocessing : Preprocessing
+        Of the encoder that will take the results.
+    workers : int, default 0
+        Reading processes; 0 reads in this process. A script that calls this with processes must
+        guard its main code with ``if __name__ == "__main__":``, as for any spawned process.
+
+    Raises
+    ------
+    CoverdexError
+        If a reading process is killed; memory is the usual reason.
+    """
+    if workers < 1:
+        for part in parts:
+            yield prepare_part(part, preprocessing)
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_reading_process
+    )
+    under_way: deque[Future[list[Prepared]]] = deque()
+    try:
+        for part in parts:
+            under_way.append(pool.submit(prepare_part, part, preprocessing))
+            if len(under_way) >= PARTS_AHEAD * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except BrokenProcessPool as error:
+        raise CoverdexError(
+            "a reading process ended unexpectedly (out of memory?); "
+            "start the build again, it goes on where it stopped, with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def default_workers(n_performances: int) -> int:
+    """Return how many reading processes suit a catalogue on this machine; 0 for a small one."""
+    if n_performances < SMALL_CATALOGUE:
+        return 0
+    return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // 2))
+
+
+def _prepare(outcome: Reading | Rejection, preprocessing: Preprocessing) -> Prepared:
+    if isinstance(outcome, Rejection):
+        return outcome
+    record, chroma = outcome.record, outcome.chroma
+    try:
+        values = preprocessing.apply(chroma)
+    except InvalidChromaError as error:
+        message = f"{outcome.path}: {error}"
+        return Rejection(str(outcome.path), record.performance_id, error.reason, message)
+    return PreparedPerformance(record, values, chroma.duration, chroma.frame_rate)
+
+
+def _start_reading_process() -> None:
+    """Leave Ctrl-C to the main process, and end with it even when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
