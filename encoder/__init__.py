@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         IncompatibleError,
         InvalidChromaError,
         NotFoundError,
+        TrainingError,
     )
     from .preprocessing import Preprocessing
 
@@ -76,6 +77,7 @@ _HOME_OF = {
     "IncompatibleError": "errors",
     "InvalidChromaError": "errors",
     "NotFoundError": "errors",
+    "TrainingError": "errors",
     "Preprocessing": "preprocessing",
 }
 
@@ -100,6 +102,7 @@ __all__ = [
     "NotFoundError",
     "PreparedChroma",
     "Preprocessing",
+    "TrainingError",
     "build_architecture",
     "load_checkpoint",
     "read_chroma",

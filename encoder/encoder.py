@@ -130,6 +130,11 @@ class Encoder:
         return self._checkpoint
 
     @property
+    def network(self) -> EncoderNetwork:
+        """The network, in evaluation mode, without gradients."""
+        return self._network
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights of the network."""
         return sum(parameter.numel() for parameter in self._network.parameters())

@@ -60,3 +60,7 @@ class IncompatibleError(CoverdexError):
     An index and an encoder that did not make it; an encoder and another kind of chroma than it was
     trained for.
     """
+
+
+class TrainingError(CoverdexError):
+    """A training run that cannot start or go on: its configuration, its data, its saved state."""

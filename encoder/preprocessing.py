@@ -156,7 +156,7 @@ def resampled(
     whole = np.minimum(edges.astype(np.int64), n_frames - 1)
     part = (edges - whole)[:, None]
     at_edges = integral[whole] * (1 - part) + integral[whole + 1] * part
-    means = np.diff(at_edges, axis=0) * (n_new / n_frames)
+    means: NDArray[np.float64] = np.diff(at_edges, axis=0) * (n_new / n_frames)
     np.maximum(means, 0.0, out=means)  # differences of sums may round to just below zero
     return means
 

@@ -3,8 +3,8 @@
 The original reads each performance's HPCP, brought to one fixed length, as a sequence of
 12-vectors: 1D convolutions over time with max-pooling and dropout, flattened, then fully connected
 layers to 64 outputs. Two copies with shared weights embed a pair, and the cosine distance 1 - cos
-in [0, 2] says whether they are covers. Here it is for tracks of any length, with the known faults of
-the original put right:
+in [0, 2] says whether they are covers. Here it is for tracks of any length, with the known faults
+of the original put right:
 
 * Per-pitch-class min-max scaling broke the chroma's rotation; scaling is per track
   (:mod:`coverdex.encoder.preprocessing`).

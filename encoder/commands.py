@@ -1,0 +1,177 @@
+"""``coverdex encoder``: train an encoder, and look at one.
+
+Heavy imports stand inside the commands, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from .checkpoint import Checkpoint
+    from .training import TrainingConfig, TrainingWorld
+    from .training.trainer import StepReport, Trainer
+
+app = typer.Typer(
+    name="encoder",
+    help="Train encoders and look at their checkpoints.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+
+
+@app.command()
+def info(
+    name: Annotated[
+        str | None, typer.Argument(help="A shipped name or a checkpoint folder; all if left out.")
+    ] = None,
+    as_json: JsonOption = False,
+    card: Annotated[bool, typer.Option("--card", help="Print the model card.")] = False,
+) -> None:
+    """Show what encoders there are, or one of them: id, input, size, model card."""
+    from .checkpoint import load_checkpoint, shipped_checkpoints
+
+    if card:
+        typer.echo(load_checkpoint(name).card)
+        return
+    names = [name] if name is not None else list(shipped_checkpoints())
+    described = [_described(load_checkpoint(each)) for each in names]
+    if as_json:
+        typer.echo(json.dumps(described if name is None else described[0], indent=2))
+    else:
+        _print_table(described)
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="The training configuration, a TOML file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the run; runs/NAME if left out.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: run.epochs=5"),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew where OUT holds a run, instead of going on.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train an encoder as a configuration says; go on where an earlier run was killed."""
+    from .training import Trainer, read_config
+
+    settings = read_config(config, changes=changes or ())
+    folder = out or Path("runs") / settings.name
+    trainer = Trainer(
+        settings, folder, base=config.resolve().parent, world=_world(ctx.obj), fresh=fresh
+    )
+    if trainer.step:
+        _say(f"going on at step {trainer.step} of {trainer.n_steps} in {folder}")
+    history = _run(trainer, settings)
+    answer = {"checkpoint": str(trainer.folder.checkpoint), "result": history[-1]}
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        typer.echo(f"checkpoint in {answer['checkpoint']}")
+
+
+def _world(obj: Any) -> TrainingWorld | None:
+    """Get the world from typer's context, where a function that makes it may stand."""
+    world: TrainingWorld | None = obj() if callable(obj) else obj
+    return world
+
+
+def _run(trainer: Trainer, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Run with a progress bar on a terminal and with lines where there is none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        Remaining(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(
+            config.name, total=trainer.n_steps, completed=trainer.step, loss=float("nan")
+        )
+
+        def on_step(report: StepReport) -> None:
+            progress.update(task, completed=report.step, loss=report.loss)
+
+        def on_epoch(row: Mapping[str, Any]) -> None:
+            progress.console.print(_epoch_line(row), highlight=False, soft_wrap=True)
+            _draw(trainer, config)
+
+        return trainer.run(on_step=on_step, on_epoch=on_epoch).history
+
+
+def _draw(trainer: Trainer, config: TrainingConfig) -> None:
+    """Draw the curves where matplotlib is installed; training does not need it."""
+    from importlib.util import find_spec
+
+    if find_spec("matplotlib") is not None:
+        from .training.curves import draw_curves
+
+        draw_curves(trainer.history, trainer.folder.curves, title=config.name)
+
+
+def _epoch_line(row: Mapping[str, Any]) -> str:
+    parts = [f"epoch {row['epoch']}"]
+    for name, value in row.items():
+        if isinstance(value, float) and name not in ("learning_rate", "seconds"):
+            parts.append(f"{name} {value:.4f}")
+    for name, figures in row.get("validation", {}).items():
+        parts.append(f"MAP {figures['map']:.4f} on {name}")
+    parts.append(f"{row['seconds']:.0f} s")
+    return "  ".join(parts)
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, Any]:
+    from .encoder import Encoder
+
+    encoder = Encoder(checkpoint)
+    return {
+        "name": encoder.name,
+        "id": encoder.id,
+        "kind": str(encoder.kind),
+        "dimension": encoder.dimension,
+        "parameters": encoder.n_parameters,
+        "architecture": dict(checkpoint.architecture),
+        "preprocessing": checkpoint.preprocessing.to_config(),
+        "result": (checkpoint.training.get("result") or {}).get("validation"),
+    }
+
+
+def _print_table(described: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("encoder", "reads", "gives", "weights", "validation MAP", box=None)
+    for each in described:
+        scores = each["result"] or {}
+        table.add_row(
+            each["id"],
+            f"{each['kind']} at {each['preprocessing']['frame_rate']:g} Hz",
+            f"{each['dimension']} numbers",
+            f"{each['parameters']:,}",
+            ", ".join(f"{name} {figures['map']:.3f}" for name, figures in scores.items()) or "none",
+        )
+    Console().print(table)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -1,0 +1,95 @@
+"""The model card: what a checkpoint is, made from the run's own record (Mitchell et al. 2019).
+
+Figures come from the run, never from a pen; what only people know (the licences of the data, what
+the model is not good for) comes from the ``[card]`` table of the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .config import TrainingConfig
+
+
+def model_card(config: TrainingConfig, record: Mapping[str, Any]) -> str:
+    """Write the card of a run's checkpoint.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The run.
+    record : mapping
+        What :meth:`Trainer.record` gives.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    card = config.card
+    sections = [
+        f"# {config.name}",
+        card.summary.strip(),
+        "## Trained on",
+        card.data.strip() or "Not said.",
+        _data_table(record["data"]),
+        "## Licences",
+        card.licences.strip() or "Not said.",
+        "## Results",
+        _results(record),
+        "## Not good for",
+        card.limits.strip() or "Not said.",
+        "## How it was made",
+        _making(record),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _data_table(data: Mapping[str, Any]) -> str:
+    rows = [f"| {key} | {_cell(value)} |" for key, value in data.items()]
+    return "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
+
+
+def _cell(value: Any) -> str:
+    text = f"`{json.dumps(value)}`" if isinstance(value, dict | list) else str(value)
+    return text.replace("|", "\\|")
+
+
+def _results(record: Mapping[str, Any]) -> str:
+    validation = (record["result"] or {}).get("validation") or {}
+    if not validation:
+        return "Not validated."
+    lines = [
+        "Validation recordings were not trained on. Every performance with a cover in the set is a "
+        "query, and all others of the set are its candidates.",
+        "",
+        "| set | performances | queries | MAP | MR1 | MRR | hits@1 | hits@10 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, figures in validation.items():
+        counts = figures["counts"]
+        measures = " | ".join(
+            f"{figures[key]:.3f}" for key in ("map", "mr1", "mrr", "hits_at_1", "hits_at_10")
+        )
+        lines.append(
+            f"| {name} | {counts['n_performances']} | {counts['n_queries']} | {measures} |"
+        )
+    if record["config"]["run"]["keep"] == "best":
+        lines += [
+            "",
+            "The epoch was chosen by the MAP of the first set, which makes that figure optimistic.",
+        ]
+    return "\n".join(lines)
+
+
+def _making(record: Mapping[str, Any]) -> str:
+    machine = record["machine"]
+    where = machine.get("gpu") or f"the CPU with {machine['threads']} threads"
+    return (
+        f"{record['steps']} steps in {record['seconds']:.0f} s on {where}, "
+        f"{record['n_parameters']:,} weights, seed {record['config']['seed']}, commit "
+        f"{record['commit'] or 'unknown'}. `config.json` holds the whole configuration, the hashes "
+        "of the data and the versions."
+    )

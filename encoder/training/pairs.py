@@ -1,0 +1,197 @@
+"""Pairs: which performances are compared in training, and which works training never sees.
+
+Twin networks learn from labelled pairs: two performances, and whether they are covers (y = 0) or of
+different works (y = 1). A table of pairs holds ids, not features, and is kept as Parquet beside the
+run, so that anyone can see what was trained on.
+
+Works, not pairs, are divided into training and held-out ones, and pairs are made within each part.
+Were pairs divided, the same recordings would be on both sides and the held-out accuracy would
+measure memory.
+
+=================  =======  ==========================================================
+column             type     meaning
+=================  =======  ==========================================================
+``performance_a``  string   id of one performance
+``performance_b``  string   id of the other, not the same
+``work_a``         string   work of the first
+``work_b``         string   work of the second
+``different``      bool     y: false for covers, true for different works
+``split``          string   ``train`` or ``held-out``; all pairs of a work are in one
+=================  =======  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import TrainingError
+
+TRAIN = "train"
+HELD_OUT = "held-out"
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field("performance_a", pa.string(), nullable=False),
+        pa.field("performance_b", pa.string(), nullable=False),
+        pa.field("work_a", pa.string(), nullable=False),
+        pa.field("work_b", pa.string(), nullable=False),
+        pa.field("different", pa.bool_(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+
+def split_works(works: Sequence[str], held_out: float, seed: int) -> dict[str, str]:
+    """Divide works into training and held-out ones.
+
+    Parameters
+    ----------
+    works : sequence of str
+        Work ids, in any order and number of repetitions.
+    held_out : float
+        Share of the works that are held out, 0 to below 1.
+    seed : int
+        Decides which.
+
+    Returns
+    -------
+    dict of str to str
+        Work to ``"train"`` or ``"held-out"``.
+    """
+    if not 0 <= held_out < 1:
+        raise TrainingError(f"held_out is {held_out!r}; give a share from 0 to below 1")
+    distinct = sorted(set(works))
+    chosen = np.random.default_rng([seed, 0]).permutation(len(distinct))
+    n_held_out = round(held_out * len(distinct))
+    held = {distinct[i] for i in chosen[:n_held_out]}
+    return {work: HELD_OUT if work in held else TRAIN for work in distinct}
+
+
+def make_pairs(
+    work_of: Mapping[str, str],
+    *,
+    dissimilar_percentage: float = 50.0,
+    held_out: float = 0.2,
+    seed: int = 0,
+) -> pa.Table:
+    """Make all pairs of covers, and as many others as the percentage asks for.
+
+    Parameters
+    ----------
+    work_of : mapping of str to str
+        Performance id to work id.
+    dissimilar_percentage : float, default 50
+        Percentage of all pairs that are of different works, 0 to below 100.
+    held_out : float, default 0.2
+        Share of the works whose pairs are held out.
+    seed : int
+        Decides the division and the pairs of different works.
+
+    Returns
+    -------
+    pyarrow.Table
+        As described above, each unordered pair at most once, training pairs first.
+
+    Raises
+    ------
+    TrainingError
+        Training has no pair of covers, or there are too few works for the pairs asked for.
+    """
+    if not 0 <= dissimilar_percentage < 100:
+        raise TrainingError(
+            f"dissimilar_percentage is {dissimilar_percentage!r}; give 0 to below 100"
+        )
+    split_of = split_works(list(work_of.values()), held_out, seed)
+    rng = np.random.default_rng([seed, 1])
+    rows: list[tuple[str, str]] = []
+    for split in (TRAIN, HELD_OUT):
+        performances = sorted(p for p, work in work_of.items() if split_of[work] == split)
+        covers = _cover_pairs(performances, work_of)
+        if split == TRAIN and not covers:
+            raise TrainingError(
+                "no work of the training part has two performances, so there is no pair of "
+                "covers; give a catalogue with covers or a smaller held_out"
+            )
+        n_different = round(len(covers) * dissimilar_percentage / (100 - dissimilar_percentage))
+        rows += covers
+        rows += _different_pairs(performances, work_of, n_different, rng)
+    return _table(rows, work_of, split_of)
+
+
+def write_pairs(pairs: pa.Table, path: Path) -> None:
+    """Write a table of pairs as Parquet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pairs, path, compression="zstd")
+
+
+def read_pairs(path: Path) -> pa.Table:
+    """Read a table of pairs.
+
+    Raises
+    ------
+    TrainingError
+        It is no Parquet file of pairs.
+    """
+    try:
+        table = pq.read_table(path)
+        return table.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA)
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise TrainingError(
+            f"{path} cannot be read as a table of pairs ({error}); give Parquet with the columns "
+            f"{', '.join(PAIR_SCHEMA.names)}"
+        ) from error
+
+
+def _cover_pairs(performances: list[str], work_of: Mapping[str, str]) -> list[tuple[str, str]]:
+    versions: dict[str, list[str]] = {}
+    for performance in performances:
+        versions.setdefault(work_of[performance], []).append(performance)
+    return [pair for work in sorted(versions) for pair in combinations(versions[work], 2)]
+
+
+def _different_pairs(
+    performances: list[str], work_of: Mapping[str, str], n_wanted: int, rng: np.random.Generator
+) -> list[tuple[str, str]]:
+    """Draw pairs of different works, none twice, uniformly among all there are."""
+    sizes: dict[str, int] = {}
+    for performance in performances:
+        sizes[work_of[performance]] = sizes.get(work_of[performance], 0) + 1
+    n = len(performances)
+    n_existing = (n * n - sum(size * size for size in sizes.values())) // 2
+    if n_wanted > n_existing:
+        raise TrainingError(
+            f"{n_wanted} pairs of different works are wanted, {n_existing} exist among "
+            f"{len(sizes)} works; lower dissimilar_percentage or give more works"
+        )
+    if 2 * n_wanted > n_existing:  # nearly all of them: listing beats drawing and missing
+        everything = [(a, b) for a, b in combinations(performances, 2) if work_of[a] != work_of[b]]
+        return [everything[i] for i in sorted(rng.permutation(len(everything))[:n_wanted])]
+    drawn: dict[tuple[str, str], None] = {}
+    while len(drawn) < n_wanted:
+        i, j = sorted(rng.integers(0, n, 2).tolist())
+        if work_of[performances[i]] != work_of[performances[j]]:
+            drawn[performances[i], performances[j]] = None
+    return sorted(drawn)
+
+
+def _table(
+    rows: list[tuple[str, str]], work_of: Mapping[str, str], split_of: Mapping[str, str]
+) -> pa.Table:
+    works = [(work_of[a], work_of[b]) for a, b in rows]
+    return pa.table(
+        {
+            "performance_a": [a for a, _ in rows],
+            "performance_b": [b for _, b in rows],
+            "work_a": [a for a, _ in works],
+            "work_b": [b for _, b in works],
+            "different": [a != b for a, b in works],
+            "split": [split_of[a] for a, _ in works],
+        },
+        schema=PAIR_SCHEMA,
+    )

@@ -1,0 +1,82 @@
+"""Provenance: everything that made a checkpoint, written down beside it.
+
+Two people who run the same configuration on the same data with the same versions should get the
+same weights on the same kind of machine; this is the record by which they can tell what differed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+#: Packages whose versions can change the numbers.
+PACKAGES = ("coverdex", "torch", "numpy", "scipy", "h5py", "pyarrow", "safetensors")
+
+_CHUNK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 in hex of a file, or of a folder: its files' relative paths and contents, sorted."""
+    sha = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if path.is_dir():
+            sha.update(f"{file.relative_to(path).as_posix()}\n{file.stat().st_size}\n".encode())
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+def commit() -> str | None:
+    """Commit of the checkout that this code runs from, ``-dirty`` if tracked files differ from it.
+
+    None where the code is not in a checkout of its own (an installed wheel, say) or git is missing.
+    """
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    head = _git(root, "rev-parse", "HEAD")
+    if head is None:
+        return None
+    changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return head + ("-dirty" if changes else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change the numbers."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Describe what the run computes on."""
+    import torch
+
+    described: dict[str, Any] = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+    if device.startswith("cuda"):
+        described["gpu"] = torch.cuda.get_device_name(device)
+    return described
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,68 @@
+"""The start of a run: on what it computes, from which weights, and with which optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..architectures import EncoderNetwork, build_architecture
+from ..checkpoint import load_checkpoint
+from ..errors import TrainingError
+from ..preprocessing import Preprocessing
+from .config import OptimizerConfig, TrainingConfig
+
+
+def starting_point(
+    config: TrainingConfig, base: Path
+) -> tuple[dict[str, Any], Preprocessing, EncoderNetwork]:
+    """Give architecture, preprocessing and network that the run starts from.
+
+    Fresh weights come from torch's generator, which the caller seeds.
+
+    Raises
+    ------
+    TrainingError, CheckpointError, NotFoundError
+        The checkpoint to start from is missing or of another kind, the architecture unknown.
+    """
+    if config.start_from is None:
+        architecture = dict(config.architecture or {})
+        preprocessing = Preprocessing.from_config(config.preprocessing or {})
+        return architecture, preprocessing, build_architecture(architecture)
+    folder = base / Path(config.start_from).expanduser()
+    start = load_checkpoint(folder if folder.is_dir() else config.start_from)
+    if start.kind is not config.kind:
+        raise TrainingError(
+            f"start_from is {start.name}, which reads {start.kind} chroma, but kind is "
+            f"{config.kind}; give a checkpoint of that kind"
+        )
+    network = build_architecture(start.architecture)
+    network.load_state_dict(dict(start.weights))
+    return dict(start.architecture), start.preprocessing, network
+
+
+def adamw(settings: OptimizerConfig, *modules: nn.Module) -> torch.optim.AdamW:
+    """Make an AdamW that decays matrices only: decaying a bias or a gain regularises nothing."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=settings.learning_rate
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Choose the device of ``run.device``: ``auto`` is the GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise TrainingError(f"run.device is {name!r}; give auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise TrainingError(f"run.device is {name!r} but torch sees no GPU; give auto or cpu")
+    return device

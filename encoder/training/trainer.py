@@ -1,0 +1,372 @@
+"""The trainer: the loop that every training run goes through.
+
+It knows nothing of recordings, pairs or simulated covers: a :class:`~.batch.BatchSource` makes the
+batches, a :class:`~.loss.Loss` judges them, and both come from the configuration or are given.
+
+Every random choice is a function of ``(seed, step)``: the source's by its own promise, and torch's
+generator (dropout) is seeded anew at every step. So the state of a run is its weights, its
+optimizer and its step, and a run that was killed and resumed ends with the same weights, bit by bit
+on the same machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import checkpoint as checkpoints
+from ..checkpoint import Checkpoint
+from ..encoder import Encoder
+from ..errors import TrainingError
+from . import provenance
+from .averaging import WeightAverage
+from .batch import BatchSource, SourceContext, build_batch_source
+from .config import TrainingConfig
+from .loss import Loss, LossOutput, build_loss
+from .model_card import model_card
+from .prefetch import batches
+from .run_folder import RunFolder
+from .schedule import learning_rate_factor
+from .start import adamw, choose_device, starting_point
+from .validation import ValidationSet, load_validation_set
+from .world import TrainingWorld
+
+#: A GPU is asked for the loss only so often, because every answer makes it wait.
+REPORT_EVERY_ON_GPU = 20
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where a run is, after a step.
+
+    Parameters
+    ----------
+    step : int
+        Steps done.
+    n_steps : int
+        Steps of the whole run.
+    epoch : int
+        The epoch of this step, from 1.
+    loss : float
+        Loss of the last batch that was looked at.
+    """
+
+    step: int
+    n_steps: int
+    epoch: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What came of a run.
+
+    Parameters
+    ----------
+    checkpoint : pathlib.Path
+        Folder of the checkpoint.
+    encoder : Encoder
+        The same, loaded.
+    history : list of dict
+        One row per epoch; see :mod:`.run_folder`.
+    """
+
+    checkpoint: Path
+    encoder: Encoder
+    history: list[dict[str, Any]]
+
+
+class Trainer:
+    """A training run.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What to do.
+    folder : path-like
+        The run's folder. If it holds the state of the same configuration, the run goes on there.
+    base : path-like, optional
+        Folder from which relative paths of the configuration count; by default the working
+        directory.
+    world : TrainingWorld, optional
+        Catalogues and evaluation, for sources and validation that need them.
+    source : BatchSource, optional
+        Instead of the one that the configuration names.
+    loss : Loss, optional
+        Instead of the one that the configuration names.
+    fresh : bool, default False
+        Start anew where the folder holds a run.
+
+    Raises
+    ------
+    TrainingError, CheckpointError, NotFoundError
+        Something that the configuration names is unknown, missing or does not fit.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: str | Path,
+        *,
+        base: str | Path = ".",
+        world: TrainingWorld | None = None,
+        source: BatchSource | None = None,
+        loss: Loss | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self.config = config
+        self.folder = RunFolder(Path(folder))
+        self.world = world
+        self.base = Path(base)
+        self.device = choose_device(config.run.device)
+        torch.manual_seed(config.seed)  # fresh weights
+        self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
+        self.network.to(self.device)
+        self.source = source or build_batch_source(config.data, self._context())
+        self.loss = (loss or build_loss(config.loss)).to(self.device)
+        self.optimizer = adamw(config.optimizer, self.network, self.loss)
+        self.average = WeightAverage(self.network, config.optimizer.average_decay)
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._totals: dict[str, Tensor] = {}
+        if fresh:
+            self.folder.forget_state()
+        self._resume()
+        self._origins = {
+            "data": self.source.describe(),
+            "commit": provenance.commit(),
+            "versions": provenance.versions(),
+            "machine": provenance.machine(str(self.device)),
+        }
+        self.validation = self._validation_sets()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch."""
+        steps = self.config.run.steps_per_epoch or self.source.steps_per_epoch
+        if steps is None:
+            raise TrainingError("run.steps_per_epoch is missing; this source has no end of its own")
+        return steps
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.run.epochs * self.steps_per_epoch
+
+    def run(
+        self,
+        *,
+        on_step: Callable[[StepReport], None] | None = None,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> TrainingResult:
+        """Train to the end.
+
+        Parameters
+        ----------
+        on_step : callable, optional
+            Told after every step.
+        on_epoch : callable, optional
+            Told after every epoch, with its row of the history.
+
+        Raises
+        ------
+        TrainingError
+            The loss is no longer finite.
+        """
+        self.folder.write_record(self.record())
+        self._started = time.perf_counter() - self.seconds
+        reported = math.nan
+        run = self.config.run
+        pin = self.device.type == "cuda"
+        made = batches(self.source, self.step, self.n_steps, workers=run.workers, pin=pin)
+        for batch in made:
+            output = self._train_step(batch)
+            if not pin or self.step % REPORT_EVERY_ON_GPU == 0:
+                reported = self._checked(output.loss)
+            epoch_ends = self.step % self.steps_per_epoch == 0
+            if epoch_ends:
+                self._end_epoch()
+            if epoch_ends or (run.save_every and self.step % run.save_every == 0):
+                self._save_state()
+            if epoch_ends and on_epoch:
+                on_epoch(self.history[-1])
+            if on_step:
+                epoch = math.ceil(self.step / self.steps_per_epoch)
+                on_step(StepReport(self.step, self.n_steps, epoch, reported))
+        encoder = Encoder.load(self.folder.checkpoint)
+        return TrainingResult(self.folder.checkpoint, encoder, self.history)
+
+    def encoder(self) -> Encoder:
+        """Return the encoder as it stands: averaged weights where there is an average."""
+        return Encoder(self._checkpoint(), device=self.device)
+
+    def record(self) -> dict[str, Any]:
+        """Everything that makes the checkpoint, as plain values."""
+        return {
+            "config": self.config.model_dump(mode="json", exclude={"card"}, exclude_none=True),
+            "config_digest": self.config.digest,
+            **self._origins,
+            "n_parameters": sum(p.numel() for p in self.network.parameters()),
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "result": self.history[-1] if self.history else None,
+        }
+
+    def _train_step(self, batch: Any) -> LossOutput:
+        settings = self.config.optimizer
+        factor = learning_rate_factor(settings.schedule, self.step, self.n_steps, settings.warm_up)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * factor
+        _seed_step(self.config.seed, self.step)
+        self.network.train()
+        with self._autocast():
+            output: LossOutput = self.loss(self.network, batch.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()  # type: ignore[no-untyped-call]
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.network)
+        self.step += 1
+        for name, value in {"loss": output.loss, **output.measures}.items():
+            total = self._totals.setdefault(name, torch.zeros((), dtype=torch.float64))
+            self._totals[name] = total.to(self.device) + value.detach().double()
+        return output
+
+    def _end_epoch(self) -> None:
+        epoch = self.step // self.steps_per_epoch
+        row: dict[str, Any] = {"epoch": epoch, "step": self.step}
+        for name, total in self._totals.items():
+            row[name] = self._checked(total) / self.steps_per_epoch
+        self._totals = {}
+        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        encoder = self.encoder()
+        row |= self._held_out(encoder)
+        if epoch % self.config.run.validate_every == 0 or self.step == self.n_steps:
+            row["validation"] = {v.name: v.evaluate(encoder, self._world) for v in self.validation}
+        self.seconds = time.perf_counter() - self._started
+        row["seconds"] = round(self.seconds, 1)
+        self.history.append(row)
+        if self._is_kept():
+            checkpoints.save_checkpoint(self._checkpoint(), self.folder.checkpoint, overwrite=True)
+        self.folder.write_history(self.history)
+        self.folder.write_record(self.record())
+
+    @torch.no_grad()
+    def _held_out(self, encoder: Encoder) -> dict[str, float]:
+        """Loss and measures on works that training does not see."""
+        totals: dict[str, float] = {}
+        n_tracks = 0
+        for batch in self.source.held_out():
+            output = self.loss(encoder.network, batch.to(self.device))
+            for name, value in {"loss": output.loss, **output.measures}.items():
+                totals[name] = totals.get(name, 0.0) + float(value) * len(batch.work)
+            n_tracks += len(batch.work)
+        return {f"held-out {name}": total / n_tracks for name, total in totals.items()}
+
+    def _is_kept(self) -> bool:
+        """Whether the last epoch's weights become the checkpoint."""
+        if self.config.run.keep == "last" or not self.validation:
+            return True
+        first = self.validation[0].name
+        scores = [row["validation"][first]["map"] for row in self.history if "validation" in row]
+        return "validation" in self.history[-1] and scores[-1] >= max(scores)
+
+    def _checkpoint(self) -> Checkpoint:
+        record = self.record()
+        return Checkpoint(
+            name=self.config.name,
+            architecture=self.architecture,
+            preprocessing=self.preprocessing,
+            weights={name: value.clone() for name, value in self.average.weights.items()},
+            kind=self.config.kind,
+            training=record,
+            card=model_card(self.config, record),
+        )
+
+    def _save_state(self) -> None:
+        self.seconds = time.perf_counter() - self._started
+        self.folder.save_state(
+            {
+                "config_digest": self.config.digest,
+                "step": self.step,
+                "network": self.network.state_dict(),
+                "loss": self.loss.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average.state_dict(),
+                "totals": self._totals,
+                "history": self.history,
+                "seconds": self.seconds,
+            }
+        )
+
+    def _resume(self) -> None:
+        state = self.folder.load_state(self.config.digest)
+        if state is None:
+            return
+        self.network.load_state_dict(state["network"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load_state_dict(state["average"])
+        self.step = state["step"]
+        self._totals = state["totals"]
+        self.history = state["history"]
+        self.seconds = state["seconds"]
+
+    def _checked(self, value: Tensor) -> float:
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise TrainingError(
+                f"the loss is {number} at step {self.step}; lower optimizer.learning_rate or set "
+                "optimizer.clip_norm, and resume from the last saved state"
+            )
+        return number
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        precision = self.config.run.precision
+        if precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda"):
+            # bfloat16 has the range of float32, so gradients need no scaling.
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def _context(self) -> SourceContext:
+        return SourceContext(
+            preprocessing=self.preprocessing,
+            kind=self.config.kind,
+            seed=self.config.seed,
+            device=str(self.device),
+            folder=self.folder.path,
+            base=self.base,
+            world=self.world,
+        )
+
+    def _validation_sets(self) -> list[ValidationSet]:
+        encoder = self.encoder()
+        trained = self.source.work_ids
+        sets = (
+            load_validation_set(config, encoder, self.world, self.base, trained)
+            for config in self.config.validation
+        )
+        return [found for found in sets if found is not None]
+
+    @property
+    def _world(self) -> TrainingWorld:
+        assert self.world is not None  # validation sets exist only where a world opened them
+        return self.world
+
+
+def _seed_step(seed: int, step: int) -> None:
+    """Seed torch's generators for one step: neighbouring steps and seeds are unrelated."""
+    torch.manual_seed(
+        int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+    )
