@@ -8,6 +8,8 @@
     chroma and metadata as one Parquet file;
 :func:`build_index`
     the whole way from a catalogue to an index folder;
+:func:`embed_catalogue` and :func:`build_index_from_shards`
+    the same way in two steps, which can be taken on different machines;
 :class:`Rejection`
     one thing that could not be indexed, and why.
 
@@ -21,19 +23,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .build import BuildReport, RejectedError, build_index, build_index_from_shards
     from .catalogue import Catalogue, CataloguePart, demo_catalogue_path, open_catalogue
     from .datacos_catalogue import DatacosCatalogue
+    from .embedding import EmbeddingReport, embed_catalogue
+    from .embedding_shards import read_shards
+    from .feature_files import FileListCatalogue
     from .parquet_catalogue import ParquetCatalogue
     from .parquet_catalogue_writer import ParquetCatalogueWriter, write_parquet_catalogue
     from .performance import PerformanceRecord
     from .rejection import Rejection, read_rejections, rejection_report_path
 
 _HOME_OF = {
+    "BuildReport": "build",
+    "RejectedError": "build",
+    "build_index": "build",
+    "build_index_from_shards": "build",
     "Catalogue": "catalogue",
     "CataloguePart": "catalogue",
     "demo_catalogue_path": "catalogue",
     "open_catalogue": "catalogue",
     "DatacosCatalogue": "datacos_catalogue",
+    "EmbeddingReport": "embedding",
+    "embed_catalogue": "embedding",
+    "read_shards": "embedding_shards",
+    "FileListCatalogue": "feature_files",
     "ParquetCatalogue": "parquet_catalogue",
     "ParquetCatalogueWriter": "parquet_catalogue_writer",
     "write_parquet_catalogue": "parquet_catalogue_writer",
@@ -44,16 +58,24 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "BuildReport",
     "Catalogue",
     "CataloguePart",
     "DatacosCatalogue",
+    "EmbeddingReport",
+    "FileListCatalogue",
     "ParquetCatalogue",
     "ParquetCatalogueWriter",
     "PerformanceRecord",
+    "RejectedError",
     "Rejection",
+    "build_index",
+    "build_index_from_shards",
     "demo_catalogue_path",
+    "embed_catalogue",
     "open_catalogue",
     "read_rejections",
+    "read_shards",
     "rejection_report_path",
     "write_parquet_catalogue",
 ]

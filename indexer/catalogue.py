@@ -80,6 +80,8 @@ class Catalogue(ABC):
     ----------
     rejections : list of Rejection
         What opening found, and once the catalogue has been iterated, what reading found too.
+    found_when_opened : tuple of Rejection
+        What opening found.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Catalogue(ABC):
         self.source = source
         self.kind = kind
         self.rejections = list(rejections)
-        self._found_when_opened = tuple(self.rejections)
+        self.found_when_opened = tuple(self.rejections)
 
     @property
     @abstractmethod
@@ -105,7 +107,7 @@ class Catalogue(ABC):
 
     def __iter__(self) -> Iterator[tuple[PerformanceRecord, Chroma]]:
         """Read chroma one performance at a time."""
-        self.rejections = list(self._found_when_opened)
+        self.rejections = list(self.found_when_opened)
         for part in self.parts():
             for outcome in part.read():
                 if isinstance(outcome, Rejection):

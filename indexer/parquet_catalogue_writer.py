@@ -206,6 +206,6 @@ def _encode_values(
             reason="out-of-range",
         )
     if storage == "uint8":
-        return np.rint(values / scale).astype(np.uint8)
+        values = np.rint(values / scale)
     stored: NDArray[Any] = values.astype(storage)
     return stored

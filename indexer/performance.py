@@ -113,11 +113,14 @@ class PerformanceRecord:
         return cls(**known, extra=cleaned)
 
 
-def records_schema(records: Iterable[PerformanceRecord]) -> pa.Schema:
+def records_schema(
+    records: Iterable[PerformanceRecord], *, unknown: pa.DataType | None = None
+) -> pa.Schema:
     """Return the known columns followed by the extra ones of ``records``, types inferred.
 
-    An extra column that is unknown for every record becomes a string column.
+    An extra column that is unknown for every record gets the type ``unknown``, by default string.
     """
+    unknown = pa.string() if unknown is None else unknown
     values: dict[str, list[Any]] = {}
     for record in records:
         for name, value in record.extra.items():
@@ -130,7 +133,7 @@ def records_schema(records: Iterable[PerformanceRecord]) -> pa.Schema:
             raise CoverdexError(
                 f"extra column {name!r} mixes types; give it one type, or write it as text"
             ) from None
-        extra.append(pa.field(name, pa.string() if pa.types.is_null(inferred) else inferred))
+        extra.append(pa.field(name, unknown if pa.types.is_null(inferred) else inferred))
     return pa.schema([*RECORD_SCHEMA, *extra])
 
 

@@ -23,11 +23,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..encoder.chroma import N_PITCH_CLASSES
 from ..encoder.errors import CoverdexError, InvalidChromaError
 from ..encoder.preprocessing import Preprocessing
 from .catalogue import CataloguePart, Reading
@@ -61,6 +62,10 @@ class PreparedPerformance:
     values: NDArray[np.float32]
     duration: float
     frame_rate: float
+
+    def without_values(self) -> PreparedPerformance:
+        """Return what remains to be known once the network has the values."""
+        return replace(self, values=np.empty((0, N_PITCH_CLASSES), np.float32))
 
 
 Prepared = PreparedPerformance | Rejection

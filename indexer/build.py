@@ -1,0 +1,269 @@
+"""Building an index: a catalogue, or shards embedded elsewhere, becomes one index folder.
+
+Two steps that can be taken on different machines:
+
+1. *Embedding* (:mod:`.embedding`) fills a work folder beside the target, ``my.index.building``,
+   with shards. A build that is killed leaves the folder, and the next one goes on there.
+2. *Assembly* puts the shards together, sorts them by performance id and writes the index
+   (:func:`coverdex.search.write_index`), which appears complete or not at all. Then the work folder
+   is removed.
+
+The same catalogue and encoder give the same index, byte for byte, however often the build was
+interrupted and in whatever order the files lie. The one exception is the time of creation in the
+manifest; it too is fixed where the environment sets ``SOURCE_DATE_EPOCH`` (seconds since 1970, see
+https://reproducible-builds.org/specs/source-date-epoch/).
+
+What could not be indexed is in the rejection report beside the index (:mod:`.rejection`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..encoder.encoder import Encoder
+from ..encoder.errors import CoverdexError
+from ..search.manifest import Manifest
+from ..search.writer import check_target, write_index
+from .catalogue import Catalogue, open_catalogue
+from .embedding import ProgressCallback, embed_catalogue
+from .embedding_shards import ShardContents, ShardPlan, find_shards, read_shards
+from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
+
+DEFAULT_FACTORY = "Flat"
+
+
+class RejectedError(CoverdexError):
+    """A strict build that met something it could not index.
+
+    Parameters
+    ----------
+    message : str
+        How many and why, and where the report is.
+    rejections : tuple of Rejection
+    """
+
+    def __init__(self, message: str, rejections: tuple[Rejection, ...]) -> None:
+        super().__init__(message)
+        self.rejections = rejections
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build came to.
+
+    Parameters
+    ----------
+    index : pathlib.Path
+    n_indexed : int
+        Performances in the index.
+    n_kept : int
+        Of these, how many embeddings an earlier, interrupted build had left.
+    rejections : tuple of Rejection
+        What is not in it.
+    rejection_report : pathlib.Path
+        The same as a file.
+    manifest : Manifest
+        Of the index.
+    seconds : float
+        From start to end.
+    """
+
+    index: Path
+    n_indexed: int
+    n_kept: int
+    rejections: tuple[Rejection, ...]
+    rejection_report: Path
+    manifest: Manifest
+    seconds: float
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the report as plain values, for ``--json``."""
+        return {
+            "index": str(self.index),
+            "n_indexed": self.n_indexed,
+            "n_kept": self.n_kept,
+            "n_rejected": len(self.rejections),
+            "rejections": [asdict(rejection) for rejection in self.rejections],
+            "rejection_report": str(self.rejection_report),
+            "encoder_id": self.manifest.encoder_id,
+            "factory": self.manifest.factory,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def build_index(
+    catalogue: Catalogue | str | Path,
+    out: str | Path,
+    *,
+    encoder: Encoder | str | Path | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    factory: str = DEFAULT_FACTORY,
+    workers: int = 0,
+    progress: ProgressCallback | None = None,
+) -> BuildReport:
+    """Embed a catalogue and write its index.
+
+    Parameters
+    ----------
+    catalogue : Catalogue or path-like or "demo"
+        What to index; a path is opened by :func:`~coverdex.indexer.open_catalogue` for the
+        encoder's kind of chroma.
+    out : path-like
+        The index folder. A work folder ``<out>.building`` and the report
+        ``<out>.rejected.parquet`` lie beside it.
+    encoder : Encoder or str or path-like, optional
+        An encoder, or what :meth:`coverdex.encoder.Encoder.load` takes; by default the shipped one.
+    strict : bool, default False
+        Fail if anything was rejected. No index is written then, an older one at ``out`` stays, and
+        the embeddings wait in the work folder for the next build.
+    overwrite : bool, default False
+        Replace an index at ``out``.
+    factory : str, default "Flat"
+        FAISS factory string of the index.
+    workers : int, default 0
+        Reading processes beside this one; 0 reads in this process.
+    progress : callable, optional
+        ``progress(done, total)``.
+
+    Raises
+    ------
+    RejectedError
+        If ``strict`` and something was rejected.
+    IndexExistsError
+        If something lies at ``out`` and may not be replaced.
+    CoverdexError
+        If nothing is left to index.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    check_target(out, overwrite=overwrite)
+    if not isinstance(encoder, Encoder):
+        encoder = Encoder.load(encoder)
+    if not isinstance(catalogue, Catalogue):
+        catalogue = open_catalogue(catalogue, kind=encoder.kind)
+    work_folder = work_folder_of(out)
+    embedded = embed_catalogue(
+        catalogue, work_folder, encoder=encoder, workers=workers, progress=progress
+    )
+    contents = read_shards(embedded.shards, encoder_id=encoder.id, encoder_name=encoder.name)
+    contents.rejections[:0] = catalogue.found_when_opened
+    source = {"catalogue": catalogue.source, "kind": str(catalogue.kind)}
+    report = _assemble(
+        contents, out, source=source, strict=strict, overwrite=overwrite, factory=factory,
+        n_kept=embedded.n_kept, started=started,
+    )  # fmt: skip
+    shutil.rmtree(work_folder)
+    return report
+
+
+def build_index_from_shards(
+    path: str | Path,
+    out: str | Path,
+    *,
+    encoder_id: str | None = None,
+    encoder_name: str | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+    factory: str = DEFAULT_FACTORY,
+) -> BuildReport:
+    """Write an index from embeddings that were made before or elsewhere.
+
+    Parameters
+    ----------
+    path : path-like
+        A folder of shards or one Parquet file; :mod:`.embedding_shards` describes them.
+    out : path-like
+        The index folder.
+    encoder_id, encoder_name : str, optional
+        Who made them, where they do not say.
+    strict, overwrite, factory
+        As for :func:`build_index`.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at ``path``.
+    CoverdexError
+        If shards are missing or damaged, or of different encoders.
+    """
+    started = time.monotonic()
+    path, out = Path(path), Path(out)
+    check_target(out, overwrite=overwrite)
+    contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
+    plan = ShardPlan.read(path)
+    if plan is not None:
+        contents.rejections[:0] = plan.rejections
+    source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
+    return _assemble(
+        contents, out, source=source, strict=strict, overwrite=overwrite, factory=factory,
+        n_kept=len(contents.embeddings), started=started,
+    )  # fmt: skip
+
+
+def work_folder_of(out: Path) -> Path:
+    """Return where the build of ``out`` keeps its shards: ``my.index.building``."""
+    return out.with_name(out.name + ".building")
+
+
+def _assemble(
+    contents: ShardContents,
+    out: Path,
+    *,
+    source: Mapping[str, Any],
+    strict: bool,
+    overwrite: bool,
+    factory: str,
+    n_kept: int,
+    started: float,
+) -> BuildReport:
+    rejections = tuple(contents.rejections)
+    report_path = write_rejections(rejection_report_path(out), rejections)
+    said = summarise_rejections(rejections)
+    if strict and rejections:
+        raise RejectedError(
+            f"{said}, and the build is strict: no index written; {report_path} lists them",
+            rejections,
+        )
+    if not len(contents.embeddings):
+        raise CoverdexError(f"nothing to index: {said}; {report_path} lists them")
+    manifest = write_index(
+        out,
+        embeddings=contents.embeddings,
+        performances=contents.performances,
+        encoder_id=contents.encoder_id,
+        encoder_name=contents.encoder_name,
+        source=source,
+        factory=factory,
+        overwrite=overwrite,
+        created=_created(),
+    )
+    return BuildReport(
+        index=out,
+        n_indexed=len(contents.embeddings),
+        n_kept=n_kept,
+        rejections=rejections,
+        rejection_report=report_path,
+        manifest=manifest,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _created() -> str | None:
+    """Return the time that a reproducible build is to claim, None for now."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return None
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        raise CoverdexError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}; give whole seconds since 1970, or unset it"
+        ) from None

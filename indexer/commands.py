@@ -1,0 +1,281 @@
+"""``coverdex index ...`` and ``coverdex embed``: from catalogues to indexes, on the command line.
+
+What a command answers goes to stdout, and with ``--json`` one document; progress and warnings go to
+stderr. Errors are left to :mod:`coverdex.cli`, which knows the exit codes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..encoder.encoder import Encoder
+    from .build import BuildReport
+    from .catalogue import Catalogue
+    from .embedding import EmbeddingReport
+
+app = typer.Typer(
+    help="Build an index, look into it, change it.", no_args_is_help=True, add_completion=False
+)
+
+#: How the names of feature files end.
+FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
+
+Catalogues = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="Da-TACOS folder, Parquet file of chroma, folder of shards, or 'demo'.",
+        show_default=False,
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
+]
+Subset = Annotated[
+    str | None,
+    typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+]
+MetadataFile = Annotated[
+    Path | None, typer.Option("--metadata", help="Metadata file, where it is not at its place.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="Reading processes; by default as the machine allows."),
+]
+IndexFolder = Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def build(
+    path: Catalogues,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the index to write.")],
+    encoder: EncoderName = None,
+    kind: Kind = None,
+    subset: Subset = None,
+    metadata: MetadataFile = None,
+    factory: Annotated[
+        str | None, typer.Option("--factory", help="FAISS factory string, such as Flat.")
+    ] = None,
+    encoder_id: Annotated[
+        str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
+    ] = None,
+    workers: Workers = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if anything cannot be indexed.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bulk-index a catalogue, or shards that `coverdex embed` made.
+
+    What cannot be indexed is listed in OUT.rejected.parquet and the rest is indexed. A build that
+    was interrupted goes on where it stopped when it is started again.
+    """
+    from .build import DEFAULT_FACTORY, build_index, build_index_from_shards
+    from .embedding_shards import holds_shards
+    from .preparation import default_workers
+    from .progress import shown_progress
+
+    options: dict[str, Any] = {"strict": strict, "overwrite": overwrite}
+    options["factory"] = factory or DEFAULT_FACTORY
+    if holds_shards(path):
+        if encoder or kind or subset or metadata:
+            raise typer.BadParameter(f"{path} holds embeddings; --encoder and the like are done")
+        report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
+    else:
+        if encoder_id:
+            raise typer.BadParameter("--encoder-id is for shards; give --encoder")
+        loaded, catalogue = _encoder_and_catalogue(encoder, [path], kind, subset, metadata)
+        n_workers = default_workers(len(catalogue)) if workers is None else workers
+        with shown_progress("embedding") as progress:
+            report = build_index(
+                catalogue, out, encoder=loaded, workers=n_workers, progress=progress, **options
+            )
+    _report(report, as_json=as_json)
+
+
+@app.command()
+def info(
+    index: IndexFolder,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an index holds, who made it and how it is asked."""
+    import pyarrow.compute as pc
+
+    from ..search import Index
+
+    opened = Index.open(index)
+    works = opened.performances.column("work_id")
+    sizes = pc.value_counts(works.drop_null()).field("counts").to_pylist()
+    described: dict[str, Any] = {
+        "path": str(opened.path),
+        **asdict(opened.manifest),
+        "works": len(sizes),
+        "performances_with_covers": sum(size for size in sizes if size > 1),
+        "without_work": works.null_count,
+        "size": sum(file.size for file in opened.manifest.files.values()),
+    }
+    if as_json:
+        print(json.dumps(described, ensure_ascii=False, indent=2))
+        return
+    described["bytes"] = f"{described.pop('size'):,}"
+    described["files"] = ", ".join(file.path for file in opened.manifest.files.values())
+    print_described(described)
+
+
+def embed(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="A catalogue (Da-TACOS folder, Parquet file of chroma, 'demo') or feature files.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards to write.")] = ...,  # type: ignore[assignment]  # required
+    file_list: Annotated[
+        Path | None,
+        typer.Option("--list", help="Text file naming one feature file per line; - is stdin."),
+    ] = None,
+    encoder: EncoderName = None,
+    kind: Kind = None,
+    subset: Subset = None,
+    metadata: MetadataFile = None,
+    share: Annotated[
+        str, typer.Option("--share", help="i/n: make every n-th shard only, from the i-th.")
+    ] = "1/1",
+    workers: Workers = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if anything cannot be embedded.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Embed a catalogue into Parquet shards, without building an index.
+
+    `coverdex index build` takes the folder of shards. Several machines can share the work with
+    --share 1/4, 2/4, ... into one folder, or into folders that are put together afterwards.
+    """
+    from .embedding import embed_catalogue
+    from .preparation import default_workers
+    from .progress import shown_progress
+
+    sources = [*(paths or []), *_listed_files(file_list)]
+    if not sources:
+        raise typer.BadParameter("give a catalogue, feature files, or --list")
+    loaded, catalogue = _encoder_and_catalogue(encoder, sources, kind, subset, metadata)
+    n_workers = default_workers(len(catalogue)) if workers is None else workers
+    with shown_progress("embedding") as progress:
+        report = embed_catalogue(
+            catalogue,
+            out,
+            encoder=loaded,
+            workers=n_workers,
+            share=_parsed_share(share),
+            progress=progress,
+        )
+    _report_embedding(report, encoder_id=loaded.id, as_json=as_json)
+    if strict and report.rejections:
+        raise typer.Exit(1)
+
+
+def _parsed_share(text: str) -> tuple[int, int]:
+    position, _, n_shares = text.partition("/")
+    if not (position.isdigit() and n_shares.isdigit()):
+        raise typer.BadParameter(f"--share is {text}; give i/n, such as 2/4")
+    return int(position), int(n_shares)
+
+
+def _listed_files(file_list: Path | None) -> list[str]:
+    if file_list is None:
+        return []
+    text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _encoder_and_catalogue(
+    encoder: str | None,
+    paths: list[str],
+    kind: str | None,
+    subset: str | None,
+    metadata: Path | None,
+) -> tuple[Encoder, Catalogue]:
+    from ..encoder import Encoder
+    from .catalogue import open_catalogue
+    from .feature_files import FileListCatalogue
+
+    loaded = Encoder.load(encoder)
+    wanted = kind or str(loaded.kind)
+    if len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS):
+        return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
+    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
+    if odd:
+        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
+    return loaded, FileListCatalogue(paths, kind=wanted)
+
+
+def _report(report: BuildReport, *, as_json: bool) -> None:
+    from .rejection import summarise_rejections
+
+    line = (
+        f"indexed {report.n_indexed} performances in {report.seconds:.1f} s, "
+        f"{summarise_rejections(report.rejections)}"
+    )
+    if report.rejections:
+        line += f": see {report.rejection_report}"
+    if as_json:
+        print(line, file=sys.stderr)
+        print(json.dumps(report.as_document(), ensure_ascii=False, indent=2))
+    else:
+        print(line)
+
+
+def _report_embedding(report: EmbeddingReport, *, encoder_id: str, as_json: bool) -> None:
+    from .rejection import summarise_rejections
+
+    line = (
+        f"embedded {report.n_embedded} performances in {len(report.shards)} shards "
+        f"({report.n_kept} were there already), {summarise_rejections(report.rejections)}"
+    )
+    for rejection in report.rejections:
+        print(f"{rejection.reason}: {rejection.message}", file=sys.stderr)
+    if not as_json:
+        print(line)
+        return
+    print(line, file=sys.stderr)
+    document = {
+        "folder": str(report.folder),
+        "shards": [path.name for path in report.shards],
+        "n_embedded": report.n_embedded,
+        "n_kept": report.n_kept,
+        "rejections": [asdict(rejection) for rejection in report.rejections],
+        "encoder_id": encoder_id,
+    }
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_described(described: Mapping[str, Any]) -> None:
+    """Print names and values as a table on stdout, those without a value left out."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, value in described.items():
+        if value not in (None, "", {}, []):
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+            table.add_row(f"[bold]{name.replace('_', ' ')}", escape(text))
+    Console().print(table)

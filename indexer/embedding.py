@@ -1,0 +1,264 @@
+"""Embedding a catalogue: chroma in, a folder of embedding shards out, from where it stopped.
+
+A catalogue is planned as shards of about 512 performances, by a rule that looks at the catalogue
+alone; so every run, on any machine, with any number of reading processes, makes the same plan. A
+shard is embedded as one stream of its own, so its bytes depend on its performances and the encoder
+and on nothing else, such as what was done before an interruption.
+
+A shard that is already there is kept if its fingerprint is right: same encoder, same files of the
+same size and time of change, same metadata. Otherwise it is made again.
+
+Memory
+------
+What is held is independent of the catalogue's length, apart from its list of records (about 1 kB
+per performance): the encoder and its working memory (a group of at most 256 tracks or 96 MB, see
+:meth:`coverdex.encoder.Encoder.embed_many`), one shard of results (under 1 MB), and at most 64
+prepared tracks per reading process, about 160 kB each for five minutes of music at 11 Hz.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ..encoder.encoder import Encoder, PreparedChroma
+from ..encoder.errors import CoverdexError, IncompatibleError
+from .catalogue import Catalogue, CataloguePart
+from .embedding_shards import (
+    FINGERPRINT_KEY,
+    ShardPlan,
+    read_shard_header,
+    shard_name,
+    write_shard,
+)
+from .preparation import Prepared, PreparedPerformance, prepared_parts
+from .rejection import Rejection
+
+#: Performances per shard: two groups of the encoder, half a minute of work to lose at worst.
+SHARD_SIZE = 512
+
+#: Called with how many performances are done and how many there are in all.
+ProgressCallback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class EmbeddingReport:
+    """What embedding a catalogue came to.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the shards lie.
+    shards : tuple of pathlib.Path
+        All shards of this run's share of the catalogue, in order.
+    n_embedded : int
+        Performances in those shards.
+    n_kept : int
+        Of these, how many were there already.
+    rejections : tuple of Rejection
+        What could not be embedded, those that opening the catalogue found included.
+    """
+
+    folder: Path
+    shards: tuple[Path, ...]
+    n_embedded: int
+    n_kept: int
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class _PlannedShard:
+    path: Path
+    parts: tuple[CataloguePart, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def is_there(self) -> bool:
+        try:
+            return read_shard_header(self.path).fingerprint == self.fingerprint
+        except CoverdexError:  # absent, or damaged: make it again
+            return False
+
+
+def embed_catalogue(
+    catalogue: Catalogue,
+    folder: str | Path,
+    *,
+    encoder: Encoder,
+    workers: int = 0,
+    shard_size: int = SHARD_SIZE,
+    share: tuple[int, int] = (1, 1),
+    progress: ProgressCallback | None = None,
+) -> EmbeddingReport:
+    """Embed a catalogue into shards, going on where an earlier run stopped.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    folder : path-like
+        Where the shards go; made if need be. One process at a time writes there.
+    encoder : Encoder
+        Of the catalogue's kind of chroma.
+    workers : int, default 0
+        Reading processes beside this one; see
+        :func:`~coverdex.indexer.preparation.prepared_parts`.
+    shard_size : int, default 512
+        Least performances per shard (but for the last).
+    share : (int, int), default (1, 1)
+        ``(i, n)``: make every n-th shard only, beginning with the i-th, so that n machines share
+        the work.
+    progress : callable, optional
+        ``progress(done, total)``, performances that are embedded or rejected.
+
+    Raises
+    ------
+    IncompatibleError
+        If the encoder reads another kind of chroma.
+    CoverdexError
+        If another process is writing there, or a reading process is killed.
+    """
+    if encoder.kind is not catalogue.kind:
+        raise IncompatibleError(
+            f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads "
+            f"{encoder.kind}; open the catalogue with kind={str(encoder.kind)!r}"
+        )
+    position, n_shares = share
+    if not 1 <= position <= n_shares:
+        raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_writer(folder):
+        plan = _plan(catalogue.parts(), folder, encoder, shard_size)
+        ShardPlan(
+            catalogue.source, encoder.id, len(plan), tuple(catalogue.found_when_opened)
+        ).write(folder)
+        if n_shares == 1:
+            _remove_leftovers(folder, keep=plan)
+        plan = plan[position - 1 :: n_shares]
+        kept = [shard for shard in plan if shard.is_there()]
+        missing = [shard for shard in plan if shard not in kept]
+        total, done = sum(map(len, plan)), sum(map(len, kept))
+        if progress is not None:
+            progress(done, total)
+        parts = (part for shard in missing for part in shard.parts)
+        prepared = prepared_parts(parts, encoder.preprocessing, workers=workers)
+        for shard in missing:
+            done += _embed_shard(shard, prepared, encoder, progress, done, total)
+    headers = [read_shard_header(shard.path) for shard in plan]
+    kept_rows = {shard.path for shard in kept}
+    return EmbeddingReport(
+        folder=folder,
+        shards=tuple(shard.path for shard in plan),
+        n_embedded=sum(header.n_rows for header in headers),
+        n_kept=sum(
+            h.n_rows for shard, h in zip(plan, headers, strict=True) if shard.path in kept_rows
+        ),
+        rejections=(
+            *catalogue.found_when_opened,
+            *(rejection for header in headers for rejection in header.rejections),
+        ),
+    )
+
+
+def _plan(
+    parts: Sequence[CataloguePart], folder: Path, encoder: Encoder, shard_size: int
+) -> list[_PlannedShard]:
+    """Cut the parts into shards of at least ``shard_size`` performances, in their order."""
+    shards: list[_PlannedShard] = []
+    waiting: list[CataloguePart] = []
+    for number, part in enumerate(parts, start=1):
+        waiting.append(part)
+        if sum(map(len, waiting)) >= shard_size or number == len(parts):
+            digest = hashlib.sha256(encoder.id.encode())
+            for member in waiting:
+                digest.update(member.fingerprint().encode())
+            path = folder / shard_name(len(shards))
+            shards.append(_PlannedShard(path, tuple(waiting), digest.hexdigest()))
+            waiting = []
+    return shards
+
+
+def _embed_shard(
+    shard: _PlannedShard,
+    prepared: Iterator[list[Prepared]],
+    encoder: Encoder,
+    progress: ProgressCallback | None,
+    done: int,
+    total: int,
+) -> int:
+    """Embed one shard and write it; return how many performances it took care of."""
+    taken: list[PreparedPerformance] = []
+    rejections: list[Rejection] = []
+    n_seen = 0
+
+    def stream() -> Iterator[PreparedChroma]:
+        nonlocal n_seen
+        for part in islice(prepared, len(shard.parts)):
+            for outcome in part:
+                n_seen += 1
+                if isinstance(outcome, Rejection):
+                    rejections.append(outcome)
+                else:
+                    taken.append(outcome.without_values())
+                    yield PreparedChroma(outcome.values)
+
+    vectors = []
+    for vector in encoder.embed_many(stream()):
+        vectors.append(vector)
+        if progress is not None:
+            progress(done + len(vectors) + len(rejections), total)
+    write_shard(
+        shard.path,
+        records=[performance.record for performance in taken],
+        embeddings=np.array(vectors, dtype=np.float32).reshape(-1, encoder.dimension),
+        durations=[performance.duration for performance in taken],
+        frame_rates=[performance.frame_rate for performance in taken],
+        rejections=rejections,
+        encoder_id=encoder.id,
+        encoder_name=encoder.name,
+        fingerprint=shard.fingerprint,
+    )
+    if progress is not None:
+        progress(done + n_seen, total)
+    return n_seen
+
+
+def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:
+    """Remove shards of an earlier, longer catalogue, and files that a killed run left half."""
+    for path in folder.glob(".shard-*.parquet.tmp"):
+        path.unlink()
+    planned = {shard.path for shard in keep}
+    for path in set(folder.glob("shard-*.parquet")) - planned:
+        header = read_shard_header(path)
+        if header.fingerprint is None:
+            raise CoverdexError(
+                f"{path} was not made by Coverdex and would be mixed with this catalogue's shards; "
+                f"move it away (it lacks {FINGERPRINT_KEY.decode()!r})"
+            )
+        path.unlink()
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CoverdexError(
+                f"another process is writing shards to {folder}; wait for it, or end it"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
