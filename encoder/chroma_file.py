@@ -9,17 +9,18 @@ written by deepdish. There are two layouts:
 In both, a feature is a dataset at the root and the attributes of the root are ``label`` (the work,
 ``W_...``) and ``track_id`` (the performance, ``P_...``) as bytes:
 
-==================  =================  ========  =====================================
-dataset             shape              dtype     kind
-==================  =================  ========  =====================================
-``hpcp``            ``(n_frames, 12)`` float32   :attr:`ChromaKind.HPCP`
-``crema``           ``(12, n_frames)`` float32   :attr:`ChromaKind.CREMA`, turned round
-``chroma_cens``     ``(n_frames, 12)`` float64   :attr:`ChromaKind.CENS`
-==================  =================  ========  =====================================
+==================  =================  ========  =========  =======================
+dataset             shape              dtype     bin 0 is   kind
+==================  =================  ========  =========  =======================
+``hpcp``            ``(n_frames, 12)`` float32   A          :attr:`ChromaKind.HPCP`
+``crema``           ``(12, n_frames)`` float32   C          :attr:`ChromaKind.CREMA`
+``chroma_cens``     ``(n_frames, 12)`` float64   C          :attr:`ChromaKind.CENS`
+==================  =================  ========  =========  =======================
 
-Every feature has 44,100 / 512 = 86.13 frames per second, which no attribute says. Files that
-:func:`write_chroma` writes are of the first layout and say their frame rate in one more attribute,
-``frame_rate`` (Hz), which other readers ignore.
+What is read is always frames first and starts at A, whatever the file has. Every feature has
+44,100 / 512 = 86.13 frames per second, which no attribute says. Files that :func:`write_chroma`
+writes are of the first layout and say their frame rate in one more attribute, ``frame_rate`` (Hz),
+which other readers ignore.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ DATASET_OF = {
 }
 #: Kinds in the order in which one is picked from a file that holds several.
 PREFERENCE = (ChromaKind.HPCP, ChromaKind.CREMA, ChromaKind.CENS)
+
+#: Kinds whose files start at C, and how far that lies from A in semitones. (In the dataset's own
+#: files, crema rolled by 3 correlates with the HPCP of the same recording by .6, and by any other
+#: number by less than .2.)
+STARTS_AT_C = frozenset({ChromaKind.CREMA, ChromaKind.CENS})
+C_ABOVE_A = 3
 
 #: No more frames than this are read: a day at the rate of Da-TACOS. A damaged or hostile header may
 #: declare any shape, and it is checked before memory is taken.
@@ -128,6 +135,8 @@ def read_chroma(
         if isinstance(error, InvalidChromaError):
             raise
         raise _unreadable(path, error) from error
+    if found in STARTS_AT_C:
+        values = np.roll(values, C_ABOVE_A, axis=-1)
     work_id, performance_id = _identify(path, attributes, expect_work, expect_performance)
     try:
         chroma = Chroma(values, rate, found)
@@ -151,13 +160,18 @@ def write_chroma(
         Where to; the folder is made if need be. ``W_14_hpcp/P_15_hpcp.h5`` is the name that
         Da-TACOS would give it. An existing file is replaced when the new one is complete.
     chroma : Chroma
-        Values as float32; crema is stored ``(12, n_frames)`` as in Da-TACOS.
+        Values as float32; crema is stored ``(12, n_frames)``, and crema and cens from C, as in
+        Da-TACOS.
     work_id, performance_id : str, optional
         Become the root attributes ``label`` and ``track_id``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = chroma.values.T if chroma.kind is ChromaKind.CREMA else chroma.values
+    values = chroma.values
+    if chroma.kind in STARTS_AT_C:
+        values = np.roll(values, -C_ABOVE_A, axis=1)
+    if chroma.kind is ChromaKind.CREMA:
+        values = values.T
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with h5py.File(unfinished, "w") as file:
