@@ -3,9 +3,9 @@
 ``catalogue.parquet`` is what ``open_catalogue("demo")`` opens. The modules here make it, one step
 each::
 
-    tunes.json -> tunes -> notation -> harmony ┐
-                     arrangement ──────────────┴─> performance -> synthesis -> hpcp -> render
+    tunes -> notation -> arrangement -> performance -> synthesis -> hpcp -> render
 
+where a performance plays melody and accompaniment, and harmony finds the chords for it.
 They need the extra ``demo-render`` and FluidSynth; reading the catalogue needs none of them.
 ``README.md`` names versions, soundfonts, licences and the command.
 """

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrangement import Arrangement, Instrument
-from .performance import Sound
+from .stage import Sound
 
 if TYPE_CHECKING:
     import mido  # in the extra demo-render: only rendering needs it
