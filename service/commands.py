@@ -15,11 +15,11 @@ def serve(
     ],
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; 0.0.0.0 for all.  [default: 127.0.0.1]"),
+        typer.Option(help="Address to listen on; 0.0.0.0 for all; default: 127.0.0.1."),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [default: 8000]"),
+        typer.Option(min=0, max=65535, help="Port, 0 for a free one; default: 8000."),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -32,12 +32,12 @@ def serve(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Cosine distance below which two tracks are called covers.  [default: 0.5]"
+            help="Cosine distance below which two tracks are called covers; default: 0.5."
         ),
     ] = None,
     log_level: Annotated[
         str | None,
-        typer.Option(help="critical, error, warning, info or debug.  [default: info]"),
+        typer.Option(help="critical, error, warning, info or debug; default: info."),
     ] = None,
 ) -> None:
     """Answer queries over HTTP until stopped.

@@ -17,6 +17,7 @@ from .problems import (
     NOT_READY,
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
+    field_error,
 )
 from .schemas.query import ChromaQuery, Query
 from .settings import Settings
@@ -84,7 +85,7 @@ def check_limit(limit: int, settings: Settings) -> None:
     """
     if limit > settings.max_limit:
         detail = f"limit is {limit}; this service gives at most {settings.max_limit} candidates"
-        error = {"pointer": "#/limit", "detail": detail, "code": "less_than_equal"}
+        error = field_error("#/limit", detail, "less_than_equal")
         raise ProblemError(INVALID_REQUEST, detail, errors=[error])
 
 
@@ -101,7 +102,7 @@ def check_length(query: Query, settings: Settings, pointer: str) -> None:
             f"the track has {len(query.hpcp)} frames; this service takes {settings.max_frames}: "
             "average neighbouring frames and lower frame_rate, or embed the track yourself"
         )
-        error = {"pointer": f"{pointer}/hpcp", "detail": detail, "code": "too-many-frames"}
+        error = field_error(f"{pointer}/hpcp", detail, "too-many-frames")
         raise ProblemError(INVALID_CHROMA, detail, reason="too-many-frames", errors=[error])
 
 

@@ -1,6 +1,6 @@
 """The engine: an open index together with the encoder that made it.
 
-This is what the routes ask; it knows tracks and vectors, not HTTP. Its methods take the processor
+This is what the routes ask. Its methods take the processor
 and are called in a :class:`~coverdex.service.workers.WorkerPool`; they change nothing, so any
 number of threads may share one engine.
 
@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from ..encoder import Encoder, IncompatibleError, InvalidChromaError, NotFoundError
 from ..search import Candidate, Index
-from .problems import ENCODER_MISMATCH, INVALID_CHROMA, UNKNOWN_PERFORMANCE, ProblemError
+from .problems import (
+    ENCODER_MISMATCH,
+    INVALID_CHROMA,
+    UNKNOWN_PERFORMANCE,
+    ProblemError,
+    field_error,
+)
 from .schemas.query import ChromaQuery, EmbeddingQuery, PerformanceQuery, Query
 
 
@@ -76,8 +82,15 @@ class Engine:
             ) from error
         return cls(opened, loaded)
 
-    def vector(self, query: Query) -> NDArray[np.float32]:
+    def vector(self, query: Query, pointer: str = "#/query") -> NDArray[np.float32]:
         """Return the embedding of a track, shape (64,), float32, L2-normalised.
+
+        Parameters
+        ----------
+        query : Query
+            The track, in any form.
+        pointer : str
+            Where the query stands in the request; problems repeat it.
 
         Raises
         ------
@@ -86,11 +99,11 @@ class Engine:
         """
         match query:
             case PerformanceQuery():
-                return self._known(query.performance_id)
+                return self._known(query, pointer)
             case EmbeddingQuery():
-                return self._sent(query)
+                return self._sent(query, pointer)
             case ChromaQuery():
-                return self._embedded(query)
+                return self._embedded(query, pointer)
 
     def search(self, query: Query, limit: int) -> list[Candidate]:
         """Return the nearest performances, best first; one asked for by id leaves itself out.
@@ -107,42 +120,54 @@ class Engine:
         return candidates
 
     def similarity(self, first: Query, second: Query) -> float:
-        """Return the cosine similarity of two tracks, in [-1, 1]; symmetric.
+        """Return the cosine similarity of two tracks, in [-1, 1] but for rounding; symmetric.
 
         Raises
         ------
         ProblemError
             As :meth:`vector`.
         """
-        return float(np.dot(self.vector(first), self.vector(second)))
+        return float(np.dot(self.vector(first, "#/first"), self.vector(second, "#/second")))
 
-    def _known(self, performance_id: str) -> NDArray[np.float32]:
+    def _known(self, query: PerformanceQuery, pointer: str) -> NDArray[np.float32]:
         try:
-            return self.index.embedding(performance_id)
+            return self.index.embedding(query.performance_id)
         except NotFoundError:
-            raise ProblemError(
-                UNKNOWN_PERFORMANCE,
-                f"the index has no performance {performance_id!r}; ids are compared exactly",
-            ) from None
+            detail = (
+                f"the index has no performance {query.performance_id!r}; ids are compared exactly"
+            )
+            error = field_error(f"{pointer}/performance_id", detail, UNKNOWN_PERFORMANCE.slug)
+            raise ProblemError(UNKNOWN_PERFORMANCE, detail, errors=[error]) from None
 
-    def _sent(self, query: EmbeddingQuery) -> NDArray[np.float32]:
+    def _sent(self, query: EmbeddingQuery, pointer: str) -> NDArray[np.float32]:
         own = self.index.manifest.encoder_id
         if query.encoder_id is not None and query.encoder_id != own:
+            detail = (
+                f"the embedding comes from encoder {query.encoder_id!r}, the index was made by "
+                f"{own!r}; embed the track with that one, or send its HPCP"
+            )
             raise ProblemError(
                 ENCODER_MISMATCH,
-                f"the embedding comes from encoder {query.encoder_id!r}, the index was made by "
-                f"{own!r}; embed the track with that one, or send its HPCP",
+                detail,
                 index_encoder_id=own,
                 query_encoder_id=query.encoder_id,
+                errors=[field_error(f"{pointer}/encoder_id", detail, ENCODER_MISMATCH.slug)],
             )
         return query.vector()
 
-    def _embedded(self, query: ChromaQuery) -> NDArray[np.float32]:
+    def _embedded(self, query: ChromaQuery, pointer: str) -> NDArray[np.float32]:
         try:
             return self.encoder.embed(query.chroma)
         except InvalidChromaError as error:
-            raise ProblemError(INVALID_CHROMA, str(error), reason=error.reason) from None
-        except IncompatibleError as error:
+            found = field_error(f"{pointer}/hpcp", str(error), error.reason)
             raise ProblemError(
-                ENCODER_MISMATCH, str(error), index_encoder_id=self.index.manifest.encoder_id
+                INVALID_CHROMA, str(error), reason=error.reason, errors=[found]
+            ) from None
+        except IncompatibleError as error:
+            found = field_error(f"{pointer}/hpcp", str(error), ENCODER_MISMATCH.slug)
+            raise ProblemError(
+                ENCODER_MISMATCH,
+                str(error),
+                index_encoder_id=self.index.manifest.encoder_id,
+                errors=[found],
             ) from None

@@ -29,6 +29,7 @@ from .problems import (
     METHOD_NOT_ALLOWED,
     NO_SUCH_RESOURCE,
     ProblemError,
+    field_error,
     problem_response,
     unnamed_problem,
 )
@@ -94,10 +95,10 @@ def _field_error(problem: dict[str, Any]) -> dict[str, str]:
     pointer = json_pointer(location) if source == "body" else f"{source}:{location[0]}"
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, InvalidChromaError):
-        return {"pointer": pointer, "detail": str(cause), "code": cause.reason}
+        return field_error(pointer, str(cause), cause.reason)
     if isinstance(cause, ValueError):  # our own sentence, without pydantic's "Value error, "
-        return {"pointer": pointer, "detail": str(cause), "code": "value_error"}
-    return {"pointer": pointer, "detail": problem["msg"], "code": problem["type"]}
+        return field_error(pointer, str(cause), "value_error")
+    return field_error(pointer, problem["msg"], problem["type"])
 
 
 def _first_chroma_error(problems: Iterable[dict[str, Any]]) -> InvalidChromaError | None:

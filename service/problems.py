@@ -236,6 +236,21 @@ class ProblemResponse(JSONResponse):
     media_type = PROBLEM_MEDIA_TYPE
 
 
+def field_error(pointer: str, detail: str, code: str) -> dict[str, str]:
+    """Describe what is wrong with one field: a member of ``errors``.
+
+    Parameters
+    ----------
+    pointer : str
+        Where: a JSON pointer (RFC 6901) into the body, as a URI fragment.
+    detail : str
+        What is wrong, for people.
+    code : str
+        What is wrong, for programs.
+    """
+    return {"pointer": pointer, "detail": detail, "code": code}
+
+
 def problem_response(problem: ProblemError) -> ProblemResponse:
     """Answer with ``problem``."""
     return ProblemResponse(

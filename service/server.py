@@ -11,6 +11,7 @@ On SIGTERM or SIGINT the service takes no new connections, lets running requests
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from typing import Any
 
@@ -57,6 +58,10 @@ def run(settings: Settings) -> None:
         engine.index.manifest.count,
         address_of(listener),
     )
+    # uvicorn raises the signal that stopped it once more when all is done, for a handler above it.
+    # Here there is none and the process would die of it, though stopping when told is success.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, server.handle_exit)
     with listener:
         server.run(sockets=[listener])
 
@@ -92,7 +97,7 @@ def log_config(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+            "line": {"format": "%(asctime)s %(levelname)s %(message)s"},
         },
         "handlers": {
             "stderr": {

@@ -55,6 +55,12 @@ class WorkerPool:
             initargs=(compute_threads,),
         )
 
+    @property
+    def taken(self) -> int:
+        """How many requests are being worked on or waiting."""
+        with self._lock:
+            return self._taken
+
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Do ``work`` in a thread and return what it returns.
 

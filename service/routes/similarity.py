@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends
 from ..dependencies import TheEngine, TheSettings, TheWorkers, check_length, require_json
 from ..openapi import problem_responses
 from ..schemas import examples
-from ..schemas.search import within_unit_interval
+from ..schemas.search import distance_of, told
 from ..schemas.similarity import SimilarityAnswer, SimilarityRequest
 from .search import QUERY_PROBLEMS
 
@@ -56,16 +56,15 @@ async def similarity(
     """
     check_length(request.first, settings, "#/first")
     check_length(request.second, settings, "#/second")
-    similarity = within_unit_interval(
-        await workers.run(lambda: engine.similarity(request.first, request.second))
-    )
-    own = request.threshold is not None
-    threshold = request.threshold if request.threshold is not None else settings.cover_threshold
+    similarity = told(await workers.run(lambda: engine.similarity(request.first, request.second)))
+    distance = distance_of(similarity)
+    own = request.threshold
+    threshold = settings.cover_threshold if own is None else own
     return SimilarityAnswer(
         similarity=similarity,
-        distance=1 - similarity,
-        covers=1 - similarity < threshold,
+        distance=distance,
+        covers=distance < threshold,
         threshold=threshold,
-        threshold_source="request" if own else "deployment",
+        threshold_source="deployment" if own is None else "request",
         encoder_id=engine.index.manifest.encoder_id,
     )

@@ -47,8 +47,7 @@ class Problem(BaseModel):
     )
     errors: list[FieldError] | None = Field(
         default=None,
-        description="With `invalid-request` and `invalid-chroma`: what is wrong, field by field; "
-        "the first 20.",
+        description="What is wrong, field by field, if it lies in the body; the first 20.",
         examples=[INVALID_REQUEST.example["errors"]],
     )
     reason: str | None = Field(

@@ -65,11 +65,11 @@ class CandidateAnswer(BaseModel):
     @classmethod
     def of(cls, candidate: Candidate) -> CandidateAnswer:
         """Describe ``candidate``."""
-        similarity = within_unit_interval(candidate.similarity)
+        similarity = told(candidate.similarity)
         return cls(
             rank=candidate.rank,
             similarity=similarity,
-            distance=1 - similarity,
+            distance=distance_of(similarity),
             performance_id=candidate.performance_id,
             work_id=candidate.work_id,
             title=candidate.title,
@@ -110,9 +110,18 @@ class SearchAnswer(BaseModel):
     )
 
 
-def within_unit_interval(similarity: float) -> float:
-    """Clip rounding beyond [-1, 1]: the inner product of a float32 unit vector with itself."""
-    return min(1.0, max(-1.0, similarity))
+def told(similarity: float) -> float:
+    """Return a similarity as answers give it.
+
+    Clipped to [-1, 1], which the inner product of a float32 unit vector with itself leaves by
+    rounding; and to 7 decimals, which is what float32 carries.
+    """
+    return round(min(1.0, max(-1.0, similarity)), 7)
+
+
+def distance_of(similarity: float) -> float:
+    """Return the cosine distance, 1 - similarity, without new digits from the subtraction."""
+    return round(1 - similarity, 7)
 
 
 def _is_not_finite(value: Any) -> bool:

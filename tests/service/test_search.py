@@ -1,0 +1,96 @@
+"""Searching over HTTP gives what the index gives, in each of the three forms of a query."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from coverdex.encoder import Chroma, Encoder
+from coverdex.service import Engine
+from fastapi.testclient import TestClient
+
+from .asking import by_chroma, by_embedding, by_id
+
+
+def search(client: TestClient, query: object, **more: object) -> list[dict]:
+    response = client.post("/v1/search", json={"query": query, **more})
+    assert response.status_code == 200, response.text
+    return response.json()["candidates"]
+
+
+def test_a_performance_gets_the_others_in_the_order_of_their_cosines(
+    client: TestClient, engine: Engine
+) -> None:
+    candidates = search(client, by_id("P_3"), limit=100)
+    vectors = engine.index.embeddings
+    names = engine.index.performances.column("performance_id").to_pylist()
+    cosines = dict(zip(names, vectors @ engine.index.embedding("P_3"), strict=True))
+    del cosines["P_3"]
+    assert [c["performance_id"] for c in candidates] == sorted(cosines, key=lambda n: -cosines[n])
+    assert [c["rank"] for c in candidates] == list(range(1, len(cosines) + 1))
+    for candidate in candidates:
+        assert candidate["similarity"] == pytest.approx(
+            cosines[candidate["performance_id"]], abs=1e-5
+        )
+        assert candidate["similarity"] + candidate["distance"] == pytest.approx(1, abs=1e-7)
+
+
+def test_a_candidate_carries_its_metadata_and_no_null_or_nan_in_it(client: TestClient) -> None:
+    candidates = {c["performance_id"]: c for c in search(client, by_id("P_3"), limit=100)}
+    one = candidates["P_5"]
+    assert (one["work_id"], one["title"], one["artist"]) == ("W_2", "Tune 5", None)
+    assert one["metadata"] == {"year": 1905, "duration": 16.0, "key": "C"}
+    assert candidates["P_0"]["metadata"] == {"year": 1900, "key": "C"}
+
+
+def test_the_limit_cuts_the_same_list_and_is_10_unless_given(client: TestClient) -> None:
+    whole = search(client, by_id("P_3"), limit=100)
+    assert search(client, by_id("P_3"), limit=2) == whole[:2]
+    assert search(client, by_id("P_3")) == whole[:10]
+
+
+def test_chroma_is_embedded_by_the_encoder_of_the_index(
+    client: TestClient, tracks: dict[str, Chroma]
+) -> None:
+    candidates = search(client, by_chroma(tracks["P_7"]), limit=3)
+    assert candidates[0]["performance_id"] == "P_7"
+    assert candidates[0]["similarity"] == pytest.approx(1, abs=1e-5)
+    assert [c["performance_id"] for c in candidates[1:]] == [
+        c["performance_id"] for c in search(client, by_id("P_7"), limit=2)
+    ]
+
+
+def test_an_embedding_is_taken_whatever_its_length(
+    client: TestClient, encoder: Encoder, tracks: dict[str, Chroma]
+) -> None:
+    embedding = encoder.embed(tracks["P_7"])
+    candidates = search(client, by_embedding(embedding))
+    assert candidates[0]["performance_id"] == "P_7"
+    for length in (37.5, 1e-300, 1e300):
+        longer = search(client, by_embedding(length * embedding.astype(np.float64)))
+        np.testing.assert_allclose(
+            [c["similarity"] for c in longer], [c["similarity"] for c in candidates], atol=1e-6
+        )
+        assert longer[0]["performance_id"] == "P_7"
+
+
+def test_an_embedding_that_names_the_encoder_of_the_index_is_answered(
+    client: TestClient, encoder: Encoder, tracks: dict[str, Chroma]
+) -> None:
+    embedding = encoder.embed(tracks["P_7"])
+    named = search(client, by_embedding(embedding, encoder_id=encoder.id))
+    assert named == search(client, by_embedding(embedding))
+
+
+def test_the_answer_names_the_encoder(client: TestClient, encoder: Encoder) -> None:
+    response = client.post("/v1/search", json={"query": by_id("P_3")})
+    assert response.json()["encoder_id"] == encoder.id
+
+
+def test_any_json_media_type_is_taken(client: TestClient) -> None:
+    for media_type in ("application/json; charset=utf-8", "Application/JSON", "application/x+json"):
+        response = client.post(
+            "/v1/search",
+            content=b'{"query": {"performance_id": "P_1"}}',
+            headers={"content-type": media_type},
+        )
+        assert response.status_code == 200, (media_type, response.text)
