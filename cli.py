@@ -114,8 +114,9 @@ def coverdex(
 ) -> None:
     """Find the cover versions of a musical track.
 
-    A trained encoder turns the HPCP chroma of every performance into one 64-dimensional vector, a
-    FAISS index finds the nearest ones, and MAP and MR1 say how well that works.
+    A trained encoder turns the HPCP chroma of every performance into one
+    64-dimensional vector, a FAISS index finds the nearest ones, and MAP and
+    MR1 say how well that works.
     """
 
 
