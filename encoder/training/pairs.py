@@ -22,6 +22,7 @@ column             type     meaning
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -89,7 +90,8 @@ def make_pairs(
     dissimilar_percentage : float, default 50
         Percentage of all pairs that are of different works, 0 to below 100.
     held_out : float, default 0.2
-        Share of the works whose pairs are held out.
+        Share of the works whose pairs are held out. Where they are too few for the percentage, they
+        have fewer pairs of different works.
     seed : int
         Decides the division and the pairs of different works.
 
@@ -119,8 +121,14 @@ def make_pairs(
                 "covers; give a catalogue with covers or a smaller held_out"
             )
         n_different = round(len(covers) * dissimilar_percentage / (100 - dissimilar_percentage))
+        n_existing = _count_different_pairs(performances, work_of)
+        if split == TRAIN and n_different > n_existing:
+            raise TrainingError(
+                f"{n_different} training pairs of different works are wanted and {n_existing} "
+                "exist; lower dissimilar_percentage or give more works"
+            )
         rows += covers
-        rows += _different_pairs(performances, work_of, n_different, rng)
+        rows += _different_pairs(performances, work_of, min(n_different, n_existing), rng)
     return _table(rows, work_of, split_of)
 
 
@@ -155,28 +163,24 @@ def _cover_pairs(performances: list[str], work_of: Mapping[str, str]) -> list[tu
     return [pair for work in sorted(versions) for pair in combinations(versions[work], 2)]
 
 
+def _count_different_pairs(performances: list[str], work_of: Mapping[str, str]) -> int:
+    sizes = Counter(work_of[performance] for performance in performances).values()
+    return (len(performances) ** 2 - sum(size * size for size in sizes)) // 2
+
+
 def _different_pairs(
     performances: list[str], work_of: Mapping[str, str], n_wanted: int, rng: np.random.Generator
 ) -> list[tuple[str, str]]:
     """Draw pairs of different works, none twice, uniformly among all there are."""
-    sizes: dict[str, int] = {}
-    for performance in performances:
-        sizes[work_of[performance]] = sizes.get(work_of[performance], 0) + 1
-    n = len(performances)
-    n_existing = (n * n - sum(size * size for size in sizes.values())) // 2
-    if n_wanted > n_existing:
-        raise TrainingError(
-            f"{n_wanted} pairs of different works are wanted, {n_existing} exist among "
-            f"{len(sizes)} works; lower dissimilar_percentage or give more works"
-        )
-    if 2 * n_wanted > n_existing:  # nearly all of them: listing beats drawing and missing
+    if 2 * n_wanted > _count_different_pairs(performances, work_of):
+        # Most of them: listing beats drawing and missing.
         everything = [(a, b) for a, b in combinations(performances, 2) if work_of[a] != work_of[b]]
         return [everything[i] for i in sorted(rng.permutation(len(everything))[:n_wanted])]
-    drawn: dict[tuple[str, str], None] = {}
+    drawn: set[tuple[str, str]] = set()
     while len(drawn) < n_wanted:
-        i, j = sorted(rng.integers(0, n, 2).tolist())
+        i, j = sorted(rng.integers(0, len(performances), 2).tolist())
         if work_of[performances[i]] != work_of[performances[j]]:
-            drawn[performances[i], performances[j]] = None
+            drawn.add((performances[i], performances[j]))
     return sorted(drawn)
 
 

@@ -1,0 +1,35 @@
+"""Hashes and versions by which two runs can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from coverdex.encoder.training import provenance
+
+
+def test_hash_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "notes.parquet"
+    path.write_bytes(b"abc" * 1_000_000)
+    assert provenance.sha256_of(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
+
+
+def test_hash_of_a_folder_follows_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1").write_text("one")
+    (tmp_path / "2").write_text("two")
+    first = provenance.sha256_of(tmp_path)
+    assert provenance.sha256_of(tmp_path) == first
+    (tmp_path / "2").write_text("owt")
+    second = provenance.sha256_of(tmp_path)
+    (tmp_path / "2").rename(tmp_path / "3")
+    assert len({first, second, provenance.sha256_of(tmp_path)}) == 3
+
+
+def test_versions_name_what_can_change_the_numbers() -> None:
+    assert {"python", "torch", "numpy", "coverdex"} <= provenance.versions().keys()
+
+
+def test_commit_is_a_hash_or_unknown() -> None:
+    commit = provenance.commit()
+    assert commit is None or len(commit.removesuffix("-dirty")) == 40

@@ -1,0 +1,136 @@
+"""A configuration is checked before anything is computed, and says what is wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from coverdex.encoder import NotFoundError, TrainingError
+from coverdex.encoder.training import read_config
+from coverdex.encoder.training.config import parse_config
+
+MINIMAL = """
+name = "mine"
+[architecture]
+name = "siamese-cnn"
+[preprocessing]
+frame_rate = 4.0
+[run]
+epochs = 2
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_defaults_fill_what_is_not_said(path: Path) -> None:
+    config = read_config(path)
+    assert config.name == "mine"
+    assert config.kind == "hpcp"
+    assert config.optimizer.schedule == "one-cycle"
+    assert config.run.device == "auto"
+    assert config.validation == []
+
+
+def test_changes_from_the_command_line(path: Path) -> None:
+    config = read_config(
+        path,
+        changes=[
+            "run.epochs=5",
+            "data.source=pairs",
+            "optimizer.learning_rate = 1e-4",
+            "architecture.channels=[4, 8]",
+        ],
+    )
+    assert config.run.epochs == 5
+    assert config.data == {"source": "pairs"}
+    assert config.optimizer.learning_rate == 1e-4
+    assert config.architecture == {"name": "siamese-cnn", "channels": [4, 8]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("run.epoch=5", "run.epoch is no setting"),
+        ("epochs=5", "epochs is no setting"),
+        ("run.epochs=0", "run.epochs is 0"),
+        ("run.epochs='many'", "run.epochs is 'many'"),
+        ("run.epochs=true", "run.epochs is True"),
+        ("seed=-1", "seed is -1"),
+        ("name='my model'", "name is 'my model'"),
+        ("kind=mfcc", "kind is 'mfcc'"),
+        ("optimizer.learning_rate=0", "optimizer.learning_rate"),
+        ("optimizer.schedule=step", "optimizer.schedule is 'step'"),
+        ("optimizer.average_decay=1.0", "optimizer.average_decay"),
+        ("run.precision=float16", "run.precision"),
+        ("run.keep=best", "no \\[\\[validation\\]\\] to judge by"),
+        ("start_from=siamese-cnn", "leave those tables out"),
+        ("name.first=x", "name is a value, not a table"),
+        ("epochs", "not of the form key=value"),
+    ],
+)
+def test_mistakes_are_named(path: Path, change: str, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        read_config(path, changes=[change])
+
+
+def test_all_mistakes_are_named_at_once(path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"mine.toml: seed is .*run.epoch is"):
+        read_config(path, changes=["run.epoch=5", "seed=-1"])
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(TrainingError, match="name is missing; run is missing"):
+        parse_config({"architecture": {}, "preprocessing": {}})
+    with pytest.raises(TrainingError, match="or start_from"):
+        parse_config({"name": "mine", "run": {"epochs": 1}})
+
+
+def test_two_validation_sets_of_one_name(config_tables: dict[str, Any]) -> None:
+    config_tables["validation"] *= 2
+    with pytest.raises(TrainingError, match="same name"):
+        parse_config(config_tables)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"absent\.toml"):
+        read_config(tmp_path / "absent.toml")
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(TrainingError, match=r"bad\.toml cannot be read as TOML"):
+        read_config(tmp_path / "bad.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "may_resume"),
+    [
+        ("run.workers=3", True),
+        ("run.device=cpu", True),
+        ("run.save_every=7", True),
+        ("card.summary=Better.", True),
+        ("seed=1", False),
+        ("run.epochs=3", False),
+        ("optimizer.clip_norm=0.5", False),
+        ("data.batch_size=3", False),
+        ("loss.margin=0.5", False),
+        ("architecture.dropout=0.5", False),
+        ("preprocessing.frame_rate=5.0", False),
+    ],
+)
+def test_digest_follows_what_decides_the_weights(path: Path, change: str, may_resume: bool) -> None:
+    same = read_config(path).digest == read_config(path, changes=[change]).digest
+    assert same == may_resume
+
+
+def test_shipped_configurations_are_valid(repository: Path) -> None:
+    found = sorted((repository / "encoder" / "training" / "configs").glob("*.toml"))
+    assert found
+    for path in found:
+        config = read_config(path)
+        assert config.card.data, f"{path} says nothing of its data"
+        assert config.card.licences, f"{path} says nothing of licences"
+        assert config.card.limits, f"{path} does not say what the model is not good for"
