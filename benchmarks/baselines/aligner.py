@@ -16,9 +16,7 @@ the products of frames, 9 n^2 for the states, some 2 x 10 n^2 comparisons for th
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar, Literal
@@ -28,6 +26,7 @@ from numpy.typing import NDArray
 
 from ...encoder.chroma import Chroma
 from ...encoder.errors import CoverdexError
+from .all_pairs import upper_rows
 from .cross_recurrence import cross_recurrence
 from .delay_embedding import n_states
 from .frame_grid import Aggregation, at_least, at_rate
@@ -193,22 +192,15 @@ class CrossRecurrenceAligner:
         """
         tracks = self.prepare(chromas)
         n = len(tracks)
-        similarities = np.zeros((n, n), dtype=np.float32)
-        done, total = 0, n * (n + 1) // 2
-        for query, scores in self._upper_rows(tracks):
-            similarities[query, query:] = similarities[query:, query] = scores
-            done += len(scores)
-            if progress is not None:
-                progress(done, total)
-        return similarities / self.normaliser(tracks)
-
-    def _upper_rows(self, tracks: PreparedTracks) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        n = len(tracks)
         self._compiles()  # says now, not in a thread, what is missing
-        with ThreadPoolExecutor(self.n_threads or os.cpu_count() or 1) as pool:
-            yield from enumerate(
-                pool.map(lambda query: self.scores(tracks, query, np.arange(query, n)), range(n))
-            )
+
+        def row_of(query: int, candidates: NDArray[np.intp]) -> NDArray[np.float32]:
+            return self.scores(tracks, query, candidates)
+
+        scores = np.zeros((n, n), dtype=np.float32)
+        for query, row in upper_rows(n, row_of, n_threads=self.n_threads, progress=progress):
+            scores[query, query:] = scores[query:, query] = row
+        return scores / self.normaliser(tracks)
 
     def _score(self, query: NDArray[np.float32], candidate: NDArray[np.float32]) -> float:
         recurrence = cross_recurrence(

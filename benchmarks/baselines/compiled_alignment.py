@@ -244,7 +244,12 @@ def _dmax(distances, row_limits, column_limits, onset, extension):  # type: igno
                 _raise_to_both_passed(rows[three, 2:-1], down_one, down_two, out)
                 _raise_to_both_passed(rows[one, :-3], right_one, right_two, out)
             _choose(
-                distances[i, 3:], row_limits[i], column_limits[3:], matched, disrupted, paths[now, 3:]
+                distances[i, 3:],
+                row_limits[i],
+                column_limits[3:],
+                matched,
+                disrupted,
+                paths[now, 3:],
             )
             _raise_to(paths[now], best)
         _pay(distances[i], row_limits[i], column_limits, onset, extension, paths[now], paid[now])

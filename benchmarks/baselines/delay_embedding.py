@@ -84,7 +84,7 @@ def squared_distances(
     products = diagonal_sums(query @ candidate.T, dimension, delay)
     distances = state_energies(query, dimension, delay)[:, None] - 2 * products
     distances += state_energies(candidate, dimension, delay)
-    return np.maximum(distances, 0, out=distances)
+    return np.asarray(np.maximum(distances, 0, out=distances))
 
 
 def state_energies(
@@ -93,8 +93,5 @@ def state_energies(
     """Return the squared Euclidean norm of each state, shape (n_states,), float32."""
     energies = np.einsum("np,np->n", values, values)
     count = n_states(len(energies), dimension, delay)
-    return np.sum(
-        [energies[s * delay : s * delay + count] for s in range(dimension)],
-        axis=0,
-        dtype=np.float32,
-    )
+    terms = [energies[s * delay : s * delay + count] for s in range(dimension)]
+    return np.asarray(np.sum(terms, axis=0, dtype=np.float32))

@@ -84,15 +84,6 @@ def at_rate(chroma: Chroma, rate: float, how: Aggregation = "mean") -> NDArray[n
     return aggregate(chroma.values, grid, how)
 
 
-def loudest_to_one(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale every frame so that its largest pitch class is 1; silent frames stay zero.
-
-    This is how Gómez (2006) and essentia normalise HPCP ("unit max").
-    """
-    peak = values.max(axis=1, keepdims=True)
-    return np.divide(values, peak, out=np.zeros_like(values), where=peak > 0)
-
-
 def at_least(values: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
     """Repeat the last frame until there are ``n_frames``, for tracks too short for one window."""
     missing = n_frames - len(values)
