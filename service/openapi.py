@@ -1,6 +1,6 @@
 """The OpenAPI document: what FastAPI derives, with this service's errors and limits in it.
 
-FastAPI knows the schemas; three things it does not know are added here. Problem documents have
+FastAPI knows the schemas; what it does not know is added here. Problem documents have
 their own media type and each kind has an example. The deployment's limits stand in the schemas, so
 that a client generated for one deployment knows them. And its own model of validation errors, which
 this service never sends, is left out.
@@ -98,4 +98,16 @@ def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
     schemas.update(problems["$defs"])
     schemas["SearchRequest"]["properties"]["limit"]["maximum"] = settings.max_limit
     schemas["ChromaQuery"]["properties"]["hpcp"]["maxItems"] = settings.max_frames
+    for path in document["paths"].values():
+        for operation in path.values():
+            _give_an_example(operation["responses"]["200"], schemas)
     return document
+
+
+def _give_an_example(response: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put an example into a response, made of the examples of its schema's fields."""
+    content = response["content"]["application/json"]
+    schema = schemas[content["schema"]["$ref"].rpartition("/")[2]]
+    content["example"] = {
+        name: field["examples"][0] for name, field in schema["properties"].items()
+    }

@@ -79,7 +79,16 @@ UNKNOWN_PERFORMANCE = ProblemType(
     404,
     "No such performance in the index",
     "A performance was named that the index does not hold. Ids are compared exactly.",
-    {"detail": "the index has no performance 'P_0'; ids are compared exactly, as in 'P_22'"},
+    {
+        "detail": "the index has no performance 'P_0'; ids are compared exactly",
+        "errors": [
+            {
+                "pointer": "#/query/performance_id",
+                "detail": "the index has no performance 'P_0'; ids are compared exactly",
+                "code": "unknown-performance",
+            }
+        ],
+    },
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed",
@@ -100,6 +109,15 @@ ENCODER_MISMATCH = ProblemType(
         "by 'siamese-cnn-aee0851169a9'; embed the track with that one, or send its HPCP",
         "index_encoder_id": "siamese-cnn-aee0851169a9",
         "query_encoder_id": "siamese-cnn-0123456789ab",
+        "errors": [
+            {
+                "pointer": "#/query/encoder_id",
+                "detail": "the embedding comes from encoder 'siamese-cnn-0123456789ab', the index "
+                "was made by 'siamese-cnn-aee0851169a9'; embed the track with that one, or send "
+                "its HPCP",
+                "code": "encoder-mismatch",
+            }
+        ],
     },
 )
 BODY_TOO_LARGE = ProblemType(
@@ -149,7 +167,7 @@ INVALID_CHROMA = ProblemType(
         "reason": "negative",
         "errors": [
             {
-                "pointer": "#/query",
+                "pointer": "#/query/hpcp",
                 "detail": "chroma has negative values (least -0.2); energies are zero or more",
                 "code": "negative",
             }

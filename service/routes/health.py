@@ -18,7 +18,13 @@ from ..schemas.health import LiveAnswer, ReadyAnswer
 router = APIRouter(prefix="/health", tags=["health"])
 
 
-@router.get("/live", summary="Is the process alive?", operation_id="health_live")
+@router.get(
+    "/live",
+    summary="Is the process alive?",
+    operation_id="health_live",
+    response_description="It is.",
+    responses=problem_responses(INTERNAL_ERROR),
+)
 async def live() -> LiveAnswer:
     """Answer as long as the process runs, loaded or not."""
     return LiveAnswer(status="live", version=__version__)
@@ -28,6 +34,7 @@ async def live() -> LiveAnswer:
     "/ready",
     summary="Can queries be answered?",
     operation_id="health_ready",
+    response_description="They can.",
     responses=problem_responses(NOT_READY, INTERNAL_ERROR),
 )
 async def ready(engine: TheEngine) -> ReadyAnswer:

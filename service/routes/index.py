@@ -16,6 +16,7 @@ router = APIRouter(prefix="/v1", tags=["index"])
     "/index",
     summary="The index that is served",
     operation_id="describe_index",
+    response_description="The index and the limits.",
     responses=problem_responses(NOT_READY, INTERNAL_ERROR),
 )
 async def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswer:

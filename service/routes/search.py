@@ -73,6 +73,7 @@ REQUESTS = {
     "/search",
     summary="Rank the covers of a track",
     operation_id="search",
+    response_description="The nearest performances, best first.",
     responses=problem_responses(*QUERY_PROBLEMS),
     dependencies=[Depends(require_json)],
 )

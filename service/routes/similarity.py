@@ -38,6 +38,7 @@ REQUESTS = {
     "/similarity",
     summary="Compare two tracks",
     operation_id="similarity",
+    response_description="How close the two tracks are.",
     responses=problem_responses(*QUERY_PROBLEMS),
     dependencies=[Depends(require_json)],
 )

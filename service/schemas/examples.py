@@ -1,7 +1,6 @@
 """Example values for the documentation, in one place so that all of them tell of the same tracks.
 
-The examples are answers to real requests to an index of the demo catalogue, shortened; the
-embedding is the real one of its performance ``P_22``.
+They show the form of things and are made up; ``docs/service.md`` has answers of a real index.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class EncoderAnswer(BaseModel):
 
 
 class LimitsAnswer(BaseModel):
-    """What one request may ask for."""
+    """The deployment's limits."""
 
     max_limit: int = Field(description="Most candidates per search.", examples=[100])
     max_frames: int = Field(description="Most chroma frames per track.", examples=[120_000])
