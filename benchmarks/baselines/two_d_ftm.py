@@ -190,7 +190,7 @@ def principal_components(vectors: NDArray[np.float32], count: int) -> NDArray[np
         Coordinates about the mean, the largest variance first.
     """
     centred = vectors.astype(np.float64)
-    centred -= centred.mean(axis=0)
+    centred -= centred.sum(axis=0) / max(1, len(vectors))
     kept = max(0, min(count, len(vectors) - 1, vectors.shape[1]))
     _, directions = np.linalg.eigh(centred.T @ centred)
     return np.asarray(centred @ directions[:, ::-1][:, :kept], dtype=np.float32)
