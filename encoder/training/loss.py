@@ -78,6 +78,8 @@ _REGISTERED: dict[str, type[Loss]] = {}
 #: Losses of this package, by the module that registers them; it is imported on first use.
 _BUILT_IN = {
     "contrastive": "contrastive",
+    "nt-xent": "nt_xent",
+    "triplet": "triplet",
 }
 
 

@@ -1,0 +1,219 @@
+"""Batches of simulated covers: the batch source ``simulated-covers``.
+
+::
+
+    [data]
+    source = "simulated-covers"
+    seeds = ["../shared/data/seeds/pop909.parquet", "..."]   # tables or folders of MIDI
+    leave_out_titles = ["Yesterday"]    # works of the test catalogues
+    held_out_corpus = "jazz_charts"     # works with several versions, kept for the curves
+    held_out_works = 100
+    held_out_seed = 7
+    works_per_batch = 64
+    seconds = 120.0                     # length of a view
+    [data.weights]                      # how often works of a collection are drawn
+    cocopops = 2.0
+    [data.simulator]                    # see :mod:`.simulator`
+    [data.simulator.timeline]
+    [data.simulator.instruments]
+    [data.simulator.acoustics]
+
+Each batch holds ``works_per_batch`` works twice: rows i and i + ``works_per_batch`` are two covers
+of one work, drawn from two of its versions where it has several. Views are scaled as
+``[preprocessing]`` scales recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ..errors import TrainingError
+from . import provenance
+from .batch import Batch, SourceContext, register_batch_source
+from .config import SettingsTable, read_settings
+from .corpus import RollCorpus
+from .sampler import WorkSampler
+from .seeds import hold_out, leave_out, read_seeds
+from .simulator import CoverSimulator, SimulatorConfig, simulator_config
+
+#: Draws of the held-out works are apart from those of training by this first number of their seed.
+_HELD_OUT_STREAM = 1_000_003
+
+
+class CoverSettings(SettingsTable):
+    """Settings of the batch source ``simulated-covers``; see the module's text."""
+
+    seeds: list[str]
+    works_per_batch: int = Field(default=64, ge=2)
+    seconds: float = Field(default=120.0, gt=0)
+    leave_out_titles: list[str] = Field(default_factory=list)
+    held_out_corpus: str | None = None
+    held_out_works: int = Field(default=0, ge=0)
+    held_out_seed: int = 7
+    weights: dict[str, float] = Field(default_factory=dict)
+    simulator: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class CoverBatches:
+    """Batches of two simulated covers of each of some works.
+
+    Parameters
+    ----------
+    simulator : CoverSimulator
+        Of the works that are trained on.
+    sampler : WorkSampler
+        Of the same works.
+    n_frames : int
+        Length of a view at the simulator's frame rate.
+    works_per_batch : int
+    scaling : {"min-max", "max"}
+        As :class:`~coverdex.encoder.preprocessing.Preprocessing` has it.
+    exponent : float
+        Likewise.
+    seed : int
+    held_out_simulator : CoverSimulator, optional
+        Of the works that are kept for the curves.
+    origin : mapping
+        Where the seeds came from, for the record.
+    """
+
+    simulator: CoverSimulator
+    sampler: WorkSampler
+    n_frames: int
+    works_per_batch: int
+    scaling: str
+    exponent: float
+    seed: int
+    held_out_simulator: CoverSimulator | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """None: views are drawn without end."""
+        return None
+
+    @property
+    def work_ids(self) -> Collection[str]:
+        """Works that training sees."""
+        return self.simulator.corpus.work_ids
+
+    def batch(self, step: int) -> Batch:
+        """Draw the batch of a step."""
+        works = self.sampler.works(step, self.works_per_batch)
+        return self._batch(self.simulator, works, (self.seed, 12, step))
+
+    def held_out(self) -> Iterator[Batch]:
+        """Draw two covers of each held-out work, always the same ones."""
+        if self.held_out_simulator is None:
+            return
+        n_works = self.held_out_simulator.corpus.n_works
+        for first in range(0, n_works, self.works_per_batch):
+            works = np.arange(first, min(first + self.works_per_batch, n_works))
+            if works.size > 1:
+                yield self._batch(self.held_out_simulator, works, (_HELD_OUT_STREAM, first))
+
+    def describe(self) -> dict[str, Any]:
+        """Give counts and settings."""
+        corpus = self.simulator.corpus
+        works = dict(zip(*np.unique(corpus.corpus_of_work(), return_counts=True), strict=True))
+        held = self.held_out_simulator.corpus.n_works if self.held_out_simulator else 0
+        return {
+            **self.origin,
+            "training works": corpus.n_works,
+            "training versions": corpus.n_versions,
+            "works by collection": {str(k): int(n) for k, n in works.items()},
+            "held-out works": held,
+            "works per batch": self.works_per_batch,
+            "seconds per view": self.n_frames / self.simulator.config.frame_rate,
+        }
+
+    def _batch(self, simulator: CoverSimulator, works: Any, seed: tuple[int, ...]) -> Batch:
+        views, n_valid = simulator.pairs(works, self.n_frames, seed)
+        scaled = scale_tracks(views, n_valid, self.scaling, self.exponent)
+        return Batch(scaled, n_valid, torch.from_numpy(np.tile(works, 2)))
+
+
+def scale_tracks(x: Tensor, n_valid: Tensor, scaling: str, exponent: float = 1.0) -> Tensor:
+    """Scale each track of a batch to 0-1, as preprocessing scales a recording.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, n_frames, 12), float32
+        Non-negative.
+    n_valid : Tensor, shape (n,), int64
+        Frames from there on stay zero and do not count.
+    scaling : {"min-max", "max"}
+    exponent : float
+        Power of the scaled values.
+
+    Returns
+    -------
+    Tensor, shape (n, n_frames, 12), float32
+        A constant track becomes zeros.
+    """
+    inside = (torch.arange(x.shape[1], device=x.device)[None] < n_valid[:, None])[..., None]
+    high = torch.where(inside, x, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    low = torch.where(inside, x, torch.inf).amin(dim=(1, 2), keepdim=True)
+    low = low if scaling == "min-max" else torch.zeros_like(low)
+    scaled = (x - low) / (high - low).clamp_min(1e-6)
+    if exponent != 1.0:
+        scaled = scaled.clamp_min(0).pow(exponent)
+    return scaled * inside.to(x.dtype)
+
+
+@register_batch_source("simulated-covers")
+def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverBatches:
+    """Read the seeds and set up the simulator.
+
+    Raises
+    ------
+    TrainingError
+        A setting is wrong, or the seeds hold too little.
+    NotFoundError
+        No such seeds.
+    """
+    chosen = read_settings(CoverSettings, settings, where="[data]")
+    rate = context.preprocessing.frame_rate
+    try:
+        config: SimulatorConfig = simulator_config({**chosen.simulator, "frame_rate": rate})
+    except ValueError as error:
+        raise TrainingError(f"[data.simulator] {error}") from error
+    paths = [context.path(seed) for seed in chosen.seeds]
+    versions = leave_out(read_seeds(paths), chosen.leave_out_titles)
+    held: RollCorpus | None = None
+    if chosen.held_out_works and chosen.held_out_corpus:
+        versions, held_versions = hold_out(
+            versions,
+            corpus=chosen.held_out_corpus,
+            n_works=chosen.held_out_works,
+            seed=chosen.held_out_seed,
+        )
+        held = RollCorpus.from_versions(held_versions)
+    corpus = RollCorpus.from_versions(versions)
+    sampler = WorkSampler(
+        corpus.work_ids, corpus.corpus_of_work(), weights=chosen.weights, seed=context.seed
+    )
+    if sampler.n_groups < chosen.works_per_batch:
+        raise TrainingError(
+            f"[data] works_per_batch is {chosen.works_per_batch}, but the seeds hold only "
+            f"{sampler.n_groups} different works"
+        )
+    return CoverBatches(
+        CoverSimulator(corpus, config),
+        sampler,
+        n_frames=max(1, round(chosen.seconds * rate)),
+        works_per_batch=chosen.works_per_batch,
+        scaling=context.preprocessing.scaling,
+        exponent=context.preprocessing.exponent,
+        seed=context.seed,
+        held_out_simulator=CoverSimulator(held, config) if held else None,
+        origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
+    )

@@ -1,0 +1,101 @@
+"""Which works share a batch: never two that may be the same one.
+
+Contrastive losses push the works of a batch apart, so two entries of one song (the same hit in two
+collections, two transcriptions under two ids) would teach the network the opposite of its task.
+Works are therefore grouped by what their titles say, generously (:func:`title_key`), and a batch
+holds at most one work of a group.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Endings of titles that name an edition, not another work.
+_EDITIONS = re.compile(r"(\.varms|_repeat|_\d{4})+$")
+
+
+def title_key(work_id: str) -> str:
+    """Give what two entries of one work have in common.
+
+    Parameters
+    ----------
+    work_id : str
+        As the note tables write it: ``coco_Artist_Title_1965.varms``, ``jazz_title``,
+        ``asap_Composer/Work``, ``pop909_001``.
+
+    Returns
+    -------
+    str
+        Lower-case letters and digits. Popular songs and jazz standards share one name space, so
+        that a standard in both counts as one; other collections keep theirs.
+    """
+    collection, _, rest = work_id.partition("_")
+    rest = _EDITIONS.sub("", rest)
+    if collection == "coco":
+        rest = rest.partition("_")[2] or rest
+    if collection in ("coco", "jazz"):
+        collection = "song"
+    return f"{collection}:{re.sub('[^a-z0-9]', '', rest.lower())}"
+
+
+class WorkSampler:
+    """Draws the works of each batch.
+
+    Parameters
+    ----------
+    work_ids : sequence of str
+        All works.
+    corpora : sequence of str
+        The collection of each work.
+    weights : mapping of str to float, optional
+        How often works of a collection are drawn, relative to 1.
+    seed : int
+        Batches are a function of the seed and the step.
+    """
+
+    def __init__(
+        self,
+        work_ids: Sequence[str],
+        corpora: Sequence[str],
+        *,
+        weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> None:
+        keys = sorted({title_key(w) for w in work_ids})
+        number = {key: i for i, key in enumerate(keys)}
+        members: list[list[int]] = [[] for _ in keys]
+        weight = np.zeros(len(keys))
+        for i, (work, corpus) in enumerate(zip(work_ids, corpora, strict=True)):
+            group = number[title_key(work)]
+            members[group].append(i)
+            weight[group] = max(weight[group], (weights or {}).get(corpus, 1.0))
+        if not weight.sum() > 0:
+            raise ValueError("every collection has weight 0; give one of them more")
+        self._members = members
+        self._probability = weight / weight.sum()
+        self.n_groups = int((weight > 0).sum())
+        self.seed = seed
+
+    def works(self, step: int, n: int) -> NDArray[np.int64]:
+        """Draw the works of a step's batch.
+
+        Parameters
+        ----------
+        step : int
+        n : int
+            At most the number of groups.
+
+        Returns
+        -------
+        ndarray, shape (n,), int64
+            Indices into ``work_ids``, no two of one group.
+        """
+        if n > self.n_groups:
+            raise ValueError(f"{n} works asked for, but there are {self.n_groups} different ones")
+        rng = np.random.default_rng([self.seed, 11, step])
+        groups = rng.choice(len(self._members), n, replace=False, p=self._probability)
+        return np.array([rng.choice(self._members[g]) for g in groups], dtype=np.int64)

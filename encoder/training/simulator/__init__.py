@@ -1,0 +1,16 @@
+"""Simulated covers of symbolic music: see :mod:`.cover` for the whole, the others for its parts."""
+
+from .cover import AcousticEffects, CoverSimulator, SimulatorConfig, mask_frames
+from .instruments import InstrumentEffects
+from .settings import simulator_config
+from .timeline import TimelineEffects
+
+__all__ = [
+    "AcousticEffects",
+    "CoverSimulator",
+    "InstrumentEffects",
+    "SimulatorConfig",
+    "TimelineEffects",
+    "mask_frames",
+    "simulator_config",
+]

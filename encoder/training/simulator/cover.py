@@ -1,0 +1,254 @@
+"""The cover simulator: two performances of one work, from its score.
+
+Order of events, as in a recording: the arrangement (:mod:`.timeline`), the band
+(:mod:`.instruments`), the room, drums and noise (:mod:`.acoustics`), and the extractor: compression,
+each frame divided by its greatest bin, frames averaged down to the encoder's rate. Everything is
+drawn from one seed per call, so a batch is reproducible from ``(seed, step)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..corpus import N_PARTS, ROLL_RATE, RollCorpus
+from . import acoustics
+from .instruments import (
+    InstrumentEffects,
+    draw_part_gains,
+    draw_section_gains,
+    draw_spectra,
+    mixing_matrices,
+)
+from .timeline import Source, TimelineEffects, draw_timeline
+
+
+@dataclass(frozen=True)
+class AcousticEffects:
+    """Ranges of room, drums, noise and extractor; ``(low, high)``, each view draws its own.
+
+    Parameters
+    ----------
+    reverberation : (float, float)
+        T60 in seconds.
+    noise_floor, flicker : (float, float)
+        Steady floor and frame-wise noise, relative to a mean frame's peak.
+    percussion : (float, float)
+        Energy of a stroke relative to a mean frame's peak.
+    percussion_share : float
+        Probability that a view has drums.
+    stroke_period : (float, float)
+        Seconds between strokes.
+    lost_frames : (float, float)
+        Probability of a frame of noise alone.
+    compression : (float, float)
+        Exponent.
+    """
+
+    reverberation: tuple[float, float] = (0.1, 1.8)
+    noise_floor: tuple[float, float] = (0.0, 0.2)
+    flicker: tuple[float, float] = (0.0, 0.7)
+    percussion: tuple[float, float] = (0.1, 1.5)
+    percussion_share: float = 0.6
+    stroke_period: tuple[float, float] = (0.25, 1.2)
+    lost_frames: tuple[float, float] = (0.0, 0.1)
+    compression: tuple[float, float] = (0.9, 1.7)
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """Everything that the simulator may do.
+
+    Parameters
+    ----------
+    frame_rate : float
+        Frames per second of the views; :data:`ROLL_RATE` must be a multiple of it.
+    timeline, instruments, acoustics
+        Strengths of the effects.
+    anchor : float
+        Probability that an item starts in the midst of its score, both views at the same place.
+    reverse, invert : float
+        Probability that an item is its work played backwards, or mirrored in pitch, in both views.
+    """
+
+    frame_rate: float = 4.0
+    timeline: TimelineEffects = field(default_factory=TimelineEffects)
+    instruments: InstrumentEffects = field(default_factory=InstrumentEffects)
+    acoustics: AcousticEffects = field(default_factory=AcousticEffects)
+    anchor: float = 0.3
+    reverse: float = 0.0
+    invert: float = 0.0
+
+
+class CoverSimulator:
+    """Draws simulated covers of the works of a corpus.
+
+    Parameters
+    ----------
+    corpus : RollCorpus
+    config : SimulatorConfig, optional
+    """
+
+    def __init__(self, corpus: RollCorpus, config: SimulatorConfig | None = None) -> None:
+        self.corpus = corpus
+        self.config = config or SimulatorConfig()
+        self.oversampling = round(ROLL_RATE / self.config.frame_rate)
+        if abs(self.oversampling * self.config.frame_rate - ROLL_RATE) > 1e-9:
+            raise ValueError(
+                f"frame_rate {self.config.frame_rate:g} does not divide the rolls' {ROLL_RATE:g} Hz"
+            )
+        self._rolls = torch.from_numpy(corpus.rolls)
+        self._versions = corpus.versions_by_work()
+        self._others = (corpus.first, corpus.n_frames)
+
+    def pairs(
+        self, works: Sequence[int] | NDArray[np.int64], n_frames: int, seed: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Draw two covers of each work.
+
+        Parameters
+        ----------
+        works : sequence of int
+            Indices into the corpus's works, ``n`` of them.
+        n_frames : int
+            Length of a view at the configured rate.
+        seed : sequence of int
+            For instance ``(seed, step)``.
+
+        Returns
+        -------
+        views : Tensor, shape (2 * n, n_frames, 12), float32
+            First views of all works, then second views, each frame-wise normalised, in 0-1; zero
+            from ``n_valid`` on.
+        n_valid : Tensor, shape (2 * n,), int64
+        """
+        rng = np.random.default_rng(list(seed))
+        versions, anchors, flags = self._items(np.asarray(works), rng)
+        return self.views(versions, n_frames, rng, anchors=anchors, flags=flags)
+
+    def _items(
+        self, works: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+        n = works.size
+        chosen = np.empty((2, n), dtype=np.int64)
+        for i, w in enumerate(works):
+            of_work = self._versions[w]
+            chosen[:, i] = rng.choice(of_work, 2, replace=of_work.size < 2)
+        anchored = rng.random(n) < self.config.anchor
+        anchor = np.where(anchored, rng.uniform(0, 0.6, n), 0.0)
+        reverse = rng.random(n) < self.config.reverse
+        invert = rng.random(n) < self.config.invert
+        flags = np.stack([reverse, invert])
+        return chosen.reshape(-1), np.tile(anchor, 2), np.tile(flags, 2)
+
+    def views(
+        self,
+        versions: NDArray[np.int64],
+        n_frames: int,
+        rng: np.random.Generator,
+        *,
+        anchors: NDArray[np.float64] | None = None,
+        flags: NDArray[np.bool_] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Draw one cover of each of the given versions.
+
+        Parameters
+        ----------
+        versions : ndarray, shape (n,), int64
+            Indices into the corpus's versions.
+        n_frames : int
+        rng : numpy.random.Generator
+        anchors : ndarray, shape (n,), optional
+            Share of the score at which each starts.
+        flags : ndarray, shape (2, n), bool, optional
+            Played backwards; mirrored in pitch.
+
+        Returns
+        -------
+        views : Tensor, shape (n, n_frames, 12), float32
+        n_valid : Tensor, shape (n,), int64
+        """
+        c = self.corpus
+        n = versions.size
+        anchors = np.zeros(n) if anchors is None else anchors
+        flags = np.zeros((2, n), dtype=bool) if flags is None else flags
+        n_fine = n_frames * self.oversampling
+        index = np.empty((n, n_fine), dtype=np.int64)
+        section = np.empty((n, n_fine), dtype=np.int64)
+        n_valid = np.empty(n, dtype=np.int64)
+        for i, v in enumerate(versions):
+            source = Source(
+                int(c.first[v]), int(c.n_frames[v]), bool(c.cyclic[v]), anchors[i], flags[0, i]
+            )
+            index[i], n_valid[i], section[i] = draw_timeline(
+                source, n_fine, ROLL_RATE, self.config.timeline, rng, self._others
+            )
+        energy = self._perform(index, section, flags[1], rng)
+        chroma = self._record(energy, rng)
+        length = torch.from_numpy(np.maximum(1, n_valid // self.oversampling))
+        return mask_frames(chroma, length), length
+
+    def _perform(
+        self,
+        index: NDArray[np.int64],
+        section: NDArray[np.int64],
+        inverted: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> Tensor:
+        """Play the gathered rolls: (n, n_fine, 12) energies, mean frame peak 1."""
+        n, n_fine = index.shape
+        effects = self.config.instruments
+        gains = draw_part_gains(n, effects, rng)
+        moved = rng.integers(0, 12, n) if effects.transpose else np.zeros(n, dtype=np.int64)
+        matrix = mixing_matrices(gains, draw_spectra(n, effects, rng), moved, inverted)
+        played = self._rolls[torch.from_numpy(index.reshape(-1))].to(torch.float32)
+        if effects.section_drop:
+            pauses = draw_section_gains(n, int(section.max()) + 1, effects, rng)
+            envelope = torch.from_numpy(pauses[np.arange(n)[:, None], section])
+            played = (played.view(n, n_fine, N_PARTS, 12) * envelope[..., None]).view(n, n_fine, -1)
+        played = played.view(n, n_fine, N_PARTS * 12)
+        return acoustics.normalise_level(torch.bmm(played, torch.from_numpy(matrix)))
+
+    def _record(self, energy: Tensor, rng: np.random.Generator) -> Tensor:
+        """Room, drums, noise and extractor: (n, n_fine, 12) to (n, n_frames, 12)."""
+        n = energy.shape[0]
+        e = self.config.acoustics
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+        def draw(low_high: tuple[float, float]) -> Tensor:
+            return torch.from_numpy(rng.uniform(*low_high, n).astype(np.float32))
+
+        x = energy
+        t60 = draw(e.reverberation)
+        if e.reverberation[1] > 0:
+            x = acoustics.reverberate(x, 10.0 ** (-6.0 / (ROLL_RATE * t60.clamp_min(1e-2))))
+            x = acoustics.normalise_level(x)
+        if e.noise_floor[1] > 0 or e.flicker[1] > 0:
+            colour = torch.from_numpy(rng.gamma(2.0, 0.5, (n, 12)).astype(np.float32))
+            x = acoustics.add_noise_floor(
+                x, draw(e.noise_floor), colour, draw(e.flicker), generator
+            )
+        if e.percussion[1] > 0:
+            drums = torch.from_numpy((rng.random(n) < e.percussion_share).astype(np.float32))
+            x = acoustics.add_percussion(
+                x,
+                draw(e.percussion) * drums,
+                draw(e.stroke_period) * ROLL_RATE,
+                draw((0, 1)),
+                generator,
+            )
+        if e.lost_frames[1] > 0:
+            x = acoustics.drop_frames(x, draw(e.lost_frames), generator)
+        x = acoustics.compress(acoustics.normalise_frames(x), draw(e.compression))
+        return acoustics.pool_frames(x, self.oversampling)
+
+
+def mask_frames(x: Tensor, n_valid: Tensor) -> Tensor:
+    """Zero the frames from ``n_valid`` on: x is (n, n_frames, 12), n_valid (n,)."""
+    inside = torch.arange(x.shape[1], device=x.device)[None] < n_valid[:, None]
+    return x * inside[..., None].to(x.dtype)
