@@ -1,9 +1,9 @@
 """The cover simulator: two performances of one work, from its score.
 
 Order of events, as in a recording: the arrangement (:mod:`.timeline`), the band
-(:mod:`.instruments`), the room, drums and noise (:mod:`.acoustics`), and the extractor: compression,
-each frame divided by its greatest bin, frames averaged down to the encoder's rate. Everything is
-drawn from one seed per call, so a batch is reproducible from ``(seed, step)``.
+(:mod:`.instruments`), the room, drums and noise (:mod:`.acoustics`), and the extractor:
+compression, each frame divided by its greatest bin, frames averaged down to the encoder's rate.
+Everything is drawn from one seed per call, so a batch is reproducible from ``(seed, step)``.
 """
 
 from __future__ import annotations

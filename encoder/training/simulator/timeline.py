@@ -138,7 +138,7 @@ def draw_timeline(
 def _sections(
     source: Source, needed: int, rate: float, e: TimelineEffects, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """Start and length, in roll frames, of the sections that a view plays, enough for ``needed``."""
+    """Start and length, in roll frames, of the sections that a view plays."""
     n = source.n_frames
     start = int(source.anchor * n)
     if e.late_start and rng.random() < 0.5:
