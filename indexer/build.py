@@ -18,6 +18,7 @@ What could not be indexed is in the rejection report beside the index (:mod:`.re
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import time
@@ -32,7 +33,7 @@ from ..encoder.errors import CoverdexError
 from ..search.manifest import Manifest
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
-from .embedding import ProgressCallback, embed_catalogue
+from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
 from .embedding_shards import ShardContents, ShardPlan, find_shards, read_shards
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 
@@ -107,6 +108,7 @@ def build_index(
     overwrite: bool = False,
     factory: str = DEFAULT_FACTORY,
     workers: int = 0,
+    shard_size: int = SHARD_SIZE,
     progress: ProgressCallback | None = None,
 ) -> BuildReport:
     """Embed a catalogue and write its index.
@@ -130,6 +132,8 @@ def build_index(
         FAISS factory string of the index.
     workers : int, default 0
         Reading processes beside this one; 0 reads in this process.
+    shard_size : int, default 512
+        Performances that an interruption can cost.
     progress : callable, optional
         ``progress(done, total)``.
 
@@ -150,17 +154,29 @@ def build_index(
     if not isinstance(catalogue, Catalogue):
         catalogue = open_catalogue(catalogue, kind=encoder.kind)
     work_folder = work_folder_of(out)
-    embedded = embed_catalogue(
-        catalogue, work_folder, encoder=encoder, workers=workers, progress=progress
-    )
-    contents = read_shards(embedded.shards, encoder_id=encoder.id, encoder_name=encoder.name)
-    contents.rejections[:0] = catalogue.found_when_opened
-    source = {"catalogue": catalogue.source, "kind": str(catalogue.kind)}
-    report = _assemble(
-        contents, out, source=source, strict=strict, overwrite=overwrite, factory=factory,
-        n_kept=embedded.n_kept, started=started,
-    )  # fmt: skip
-    shutil.rmtree(work_folder)
+    with only_writer(work_folder):
+        _remove_leftovers(out)
+        embedded = embed_into(
+            catalogue,
+            work_folder,
+            encoder=encoder,
+            workers=workers,
+            shard_size=shard_size,
+            progress=progress,
+        )
+        contents = read_shards(embedded.shards, encoder_id=encoder.id, encoder_name=encoder.name)
+        contents.rejections[:0] = catalogue.found_when_opened
+        report = _assemble(
+            contents,
+            out,
+            source={"catalogue": catalogue.source, "kind": str(catalogue.kind)},
+            strict=strict,
+            overwrite=overwrite,
+            factory=factory,
+            n_kept=embedded.n_kept,
+            started=started,
+        )
+        shutil.rmtree(work_folder)
     return report
 
 
@@ -203,14 +219,30 @@ def build_index_from_shards(
         contents.rejections[:0] = plan.rejections
     source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
     return _assemble(
-        contents, out, source=source, strict=strict, overwrite=overwrite, factory=factory,
-        n_kept=len(contents.embeddings), started=started,
-    )  # fmt: skip
+        contents,
+        out,
+        source=source,
+        strict=strict,
+        overwrite=overwrite,
+        factory=factory,
+        n_kept=len(contents.embeddings),
+        started=started,
+    )
 
 
 def work_folder_of(out: Path) -> Path:
     """Return where the build of ``out`` keeps its shards: ``my.index.building``."""
     return out.with_name(out.name + ".building")
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Remove what builds left that were killed while they wrote the index itself.
+
+    Their folders have the name that :mod:`coverdex.search.durability` gives to a folder in the
+    making. Whoever calls this holds the work folder, so no other build of this index is running.
+    """
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _assemble(

@@ -22,7 +22,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -106,7 +106,7 @@ def embed_catalogue(
     ----------
     catalogue : Catalogue
     folder : path-like
-        Where the shards go; made if need be. One process at a time writes there.
+        Where the shards go; made if need be, and held with :func:`only_writer`.
     encoder : Encoder
         Of the catalogue's kind of chroma.
     workers : int, default 0
@@ -125,44 +125,61 @@ def embed_catalogue(
     IncompatibleError
         If the encoder reads another kind of chroma.
     CoverdexError
-        If another process is writing there, or a reading process is killed.
+        If another process writes there, if a reading process is killed, or if shards of unknown
+        origin lie in the folder.
     """
+    with only_writer(Path(folder), share):
+        return embed_into(
+            catalogue,
+            Path(folder),
+            encoder=encoder,
+            workers=workers,
+            shard_size=shard_size,
+            share=share,
+            progress=progress,
+        )
+
+
+def embed_into(
+    catalogue: Catalogue,
+    folder: Path,
+    *,
+    encoder: Encoder,
+    workers: int,
+    shard_size: int,
+    share: tuple[int, int] = (1, 1),
+    progress: ProgressCallback | None,
+) -> EmbeddingReport:
+    """Do what :func:`embed_catalogue` does, in a folder that the caller holds."""
     if encoder.kind is not catalogue.kind:
         raise IncompatibleError(
             f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads "
             f"{encoder.kind}; open the catalogue with kind={str(encoder.kind)!r}"
         )
     position, n_shares = share
-    if not 1 <= position <= n_shares:
-        raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_writer(folder):
-        plan = _plan(catalogue.parts(), folder, encoder, shard_size)
-        ShardPlan(
-            catalogue.source, encoder.id, len(plan), tuple(catalogue.found_when_opened)
-        ).write(folder)
-        if n_shares == 1:
-            _remove_leftovers(folder, keep=plan)
-        plan = plan[position - 1 :: n_shares]
-        kept = [shard for shard in plan if shard.is_there()]
-        missing = [shard for shard in plan if shard not in kept]
-        total, done = sum(map(len, plan)), sum(map(len, kept))
-        if progress is not None:
-            progress(done, total)
-        parts = (part for shard in missing for part in shard.parts)
-        prepared = prepared_parts(parts, encoder.preprocessing, workers=workers)
+    plan = _plan(catalogue.parts(), folder, encoder, shard_size)
+    ShardPlan(catalogue.source, encoder.id, len(plan), tuple(catalogue.found_when_opened)).write(
+        folder
+    )
+    if n_shares == 1:
+        _remove_leftovers(folder, keep=plan)
+    plan = plan[position - 1 :: n_shares]
+    kept = [shard for shard in plan if shard.is_there()]
+    there = {shard.path for shard in kept}
+    missing = [shard for shard in plan if shard.path not in there]
+    total, done = sum(map(len, plan)), sum(map(len, kept))
+    if progress is not None:
+        progress(done, total)
+    parts = (part for shard in missing for part in shard.parts)
+    with closing(prepared_parts(parts, encoder.preprocessing, workers=workers)) as prepared:
         for shard in missing:
             done += _embed_shard(shard, prepared, encoder, progress, done, total)
     headers = [read_shard_header(shard.path) for shard in plan]
-    kept_rows = {shard.path for shard in kept}
     return EmbeddingReport(
         folder=folder,
         shards=tuple(shard.path for shard in plan),
         n_embedded=sum(header.n_rows for header in headers),
-        n_kept=sum(
-            h.n_rows for shard, h in zip(plan, headers, strict=True) if shard.path in kept_rows
-        ),
+        n_kept=sum(h.n_rows for shard, h in zip(plan, headers, strict=True) if shard.path in there),
         rejections=(
             *catalogue.found_when_opened,
             *(rejection for header in headers for rejection in header.rejections),
@@ -249,16 +266,33 @@ def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:
 
 
 @contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system lets go of it when the process ends, however it ends."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CoverdexError(
-                f"another process is writing shards to {folder}; wait for it, or end it"
-            ) from None
+def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Hold a folder of shards against other processes; it is made if need be.
+
+    A run that makes all shards holds the folder alone; runs that make a share each hold it
+    together, each its own share. The system lets go when a process ends, however it ends.
+
+    Raises
+    ------
+    CoverdexError
+        If another process holds it, or the share is not ``i`` of ``n``.
+    """
+    position, n_shares = share
+    if not 1 <= position <= n_shares:
+        raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = "lock"
+    wanted = [(whole, fcntl.LOCK_EX)]
+    if n_shares > 1:
+        wanted = [(whole, fcntl.LOCK_SH), (f"lock-{position}-of-{n_shares}", fcntl.LOCK_EX)]
+    with ExitStack() as held:
+        for name, mode in wanted:
+            descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
+            held.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CoverdexError(
+                    f"another process is writing shards to {folder}; wait for it, or end it"
+                ) from None
         yield
-    finally:
-        os.close(descriptor)

@@ -57,8 +57,6 @@ class FeatureFile:
             return Rejection(
                 str(self.path), self.record.performance_id, NO_FEATURE_FILE, str(error)
             )
-        if named:
-            return Reading(self.record, found.chroma, self.path)
         identified = replace(
             self.record,
             performance_id=found.performance_id or self.record.performance_id,

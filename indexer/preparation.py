@@ -20,7 +20,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -78,7 +78,7 @@ def prepare_part(part: CataloguePart, preprocessing: Preprocessing) -> list[Prep
 
 def prepared_parts(
     parts: Iterable[CataloguePart], preprocessing: Preprocessing, *, workers: int = 0
-) -> Iterator[list[Prepared]]:
+) -> Generator[list[Prepared], None, None]:
     """Read and preprocess parts, one list per part, in their order.
 
     Parameters

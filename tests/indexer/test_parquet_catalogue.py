@@ -1,0 +1,210 @@
+"""Parquet of chroma: what is written is read, and rows that are wrong are told one by one."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from coverdex.encoder import Chroma, CoverdexError, InvalidChromaError, NotFoundError
+from coverdex.indexer import (
+    ParquetCatalogueWriter,
+    PerformanceRecord,
+    Rejection,
+    open_catalogue,
+    write_parquet_catalogue,
+)
+from coverdex.indexer.parquet_catalogue import ParquetCatalogue
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .datacos_folder import made_up_chroma
+
+RECORDS = [
+    PerformanceRecord("P_2", "W_1", "Tune", "Band", "Tune", None, 1901, True, {"key": "D"}),
+    PerformanceRecord("P_1", "W_1", extra={"key": None}),
+    PerformanceRecord("P_3", None, "Ανάθεμά σε", extra={"key": "Gm"}),
+]
+
+
+def chromas() -> list[Chroma]:
+    return [Chroma(made_up_chroma(i, 40 + i), 10.0 + i) for i in range(len(RECORDS))]
+
+
+@pytest.mark.parametrize(
+    ("storage", "step"), [("uint8", 1 / 255), ("float16", 2**-10), ("float32", 0.0)]
+)
+def test_reads_what_was_written(tmp_path: Path, storage: str, step: float) -> None:
+    path = tmp_path / "catalogue.parquet"
+    written = list(zip(RECORDS, chromas(), strict=True))
+    assert write_parquet_catalogue(path, written, storage=storage, file_metadata={"by": "us"}) == 3
+    catalogue = open_catalogue(path)
+    read = list(catalogue)
+    assert [record for record, _ in read] == RECORDS
+    for (_, before), (_, after) in zip(written, read, strict=True):
+        assert after.frame_rate == before.frame_rate
+        assert after.values.shape == before.values.shape
+        assert np.abs(after.values - before.values).max() <= step / 2 + 1e-7
+    assert catalogue.rejections == []
+    assert isinstance(catalogue, ParquetCatalogue)
+    assert catalogue.file_metadata == {"by": "us"}
+    assert len(catalogue) == 3
+    assert [record.performance_id for record in catalogue.performances] == ["P_1", "P_2", "P_3"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), rows=st.integers(1, 5))
+def test_row_groups_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], rows: int
+) -> None:
+    folder = tmp_path_factory.mktemp("groups")
+    performances = [
+        (PerformanceRecord(f"P_{i}"), Chroma(made_up_chroma(i, n), 10.0))
+        for i, n in enumerate(lengths)
+    ]
+    write_parquet_catalogue(folder / "whole.parquet", performances)
+    table = pq.read_table(folder / "whole.parquet")
+    pq.write_table(table, folder / "cut.parquet", row_group_size=rows)
+    cut = open_catalogue(folder / "cut.parquet")
+    assert len(cut.parts()) == -(-len(lengths) // rows)
+    for (one, whole), (other, piece) in zip(
+        open_catalogue(folder / "whole.parquet"), cut, strict=True
+    ):
+        assert one == other
+        assert np.array_equal(whole.values, piece.values)
+
+
+def test_parts_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.parquet"
+    write_parquet_catalogue(path, zip(RECORDS, chromas(), strict=True))
+    (part,) = pickle.loads(pickle.dumps(open_catalogue(path).parts()))
+    assert [r.record for r in part.read() if not isinstance(r, Rejection)] == RECORDS
+
+
+def test_fingerprint_follows_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.parquet"
+    write_parquet_catalogue(path, zip(RECORDS, chromas(), strict=True))
+    (part,) = open_catalogue(path).parts()
+    before = part.fingerprint()
+    assert part.fingerprint() == before
+    write_parquet_catalogue(path, zip(RECORDS[:2], chromas(), strict=False))
+    (part,) = open_catalogue(path).parts()
+    assert part.fingerprint() != before
+
+
+def good_row(performance_id: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "performance_id": performance_id,
+        "frame_rate": 10.0,
+        "kind": "hpcp",
+        "n_frames": 5,
+        "chroma": made_up_chroma(1, 5).ravel().tolist(),
+    }
+    return row | changes
+
+
+WRONG_ROWS = {
+    "wrong-shape": {"n_frames": 6},
+    "not-finite": {"chroma": [float("nan")] * 60},
+    "negative": {"chroma": [-1.0] * 60},
+    "no-frames": {"chroma": [], "n_frames": 0},
+    "frame-rate": {"frame_rate": 0.0},
+    "other-kind": {"kind": "crema"},
+    "kind": {"kind": "spectrogram"},
+}
+
+
+def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
+    rows = [good_row("good_1"), *(good_row(why, **row) for why, row in WRONG_ROWS.items())]
+    rows += [good_row("good_1"), good_row("")]
+    rows += [good_row("null-values", chroma=[None] * 60), good_row("no-list", chroma=None)]
+    rows += [good_row("good_2", n_frames=None, kind=None)]
+    path = tmp_path / "wrong.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    catalogue = open_catalogue(path)
+    assert [record.performance_id for record, _ in catalogue] == ["good_1", "good_2"]
+    found = {r.performance: r.reason for r in catalogue.rejections}
+    expected = {why: ("other-kind" if why == "kind" else why) for why in WRONG_ROWS}
+    expected |= {"good_1": "listed-twice", "null-values": "not-finite", "no-list": "no-frames"}
+    assert found == {None: "no-id", **expected}
+    assert all(str(path) == r.path for r in catalogue.rejections)
+    n_rejections = len(catalogue.rejections)
+    assert len(list(catalogue)) == 2  # and iterating again does not count them twice
+    assert len(catalogue.rejections) == n_rejections
+
+
+@pytest.mark.parametrize("column", ["performance_id", "frame_rate", "chroma"])
+def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
+    row = good_row("P_1")
+    del row[column]
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
+    with pytest.raises(CoverdexError, match=column):
+        open_catalogue(tmp_path / "x.parquet")
+
+
+def test_integers_need_a_scale(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([good_row("P_1", chroma=[1] * 60)]), tmp_path / "x.parquet")
+    with pytest.raises(CoverdexError, match="scale"):
+        open_catalogue(tmp_path / "x.parquet")
+
+
+def test_what_is_no_catalogue_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.parquet").write_text("not Parquet")
+    with pytest.raises(CoverdexError, match=r"notes\.parquet"):
+        open_catalogue(tmp_path / "notes.parquet")
+    with pytest.raises(NotFoundError, match="nowhere"):
+        open_catalogue(tmp_path / "nowhere")
+    with pytest.raises(CoverdexError, match="hpcp, crema, cens"):
+        open_catalogue(tmp_path / "notes.parquet", kind="mfcc")
+
+
+def test_writer_refuses_what_would_not_survive(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    loud = Chroma(np.full((3, 12), 1.5), 10.0)
+    with pytest.raises(InvalidChromaError, match="larger scale"):
+        write_parquet_catalogue(path, [(RECORDS[0], loud)])
+    assert write_parquet_catalogue(path, [(RECORDS[0], loud)], scale=1 / 100) == 1
+    (_, read), *_ = open_catalogue(path)
+    assert read.values == pytest.approx(np.full((3, 12), 1.5))
+    with pytest.raises(CoverdexError, match="twice"):
+        write_parquet_catalogue(path, [(RECORDS[0], chromas()[0])] * 2)
+
+
+def test_a_writer_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write_parquet_catalogue(path, [(RECORDS[0], chromas()[0])])
+    before = path.read_bytes()
+
+    def performances() -> Iterator[tuple[PerformanceRecord, Chroma]]:
+        yield RECORDS[1], chromas()[1]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_parquet_catalogue(path, performances())
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.parquet"]
+
+
+def test_a_late_column_must_be_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coverdex.indexer.parquet_catalogue_writer._ROW_GROUP_ROWS", 1)
+    late = [PerformanceRecord("P_1"), PerformanceRecord("P_2", extra={"key": "D"})]
+    with pytest.raises(CoverdexError, match="extra_columns"):
+        write_parquet_catalogue(tmp_path / "x.parquet", zip(late, chromas(), strict=False))
+    announced = pa.schema([("key", pa.string())])
+    with ParquetCatalogueWriter(tmp_path / "x.parquet", extra_columns=announced) as writer:
+        for record, chroma in zip(late, chromas(), strict=False):
+            writer.add(record, chroma)
+    records = open_catalogue(tmp_path / "x.parquet").performances
+    assert [record.extra["key"] for record in records] == [None, "D"]
+
+
+def test_records_keep_names_that_have_a_meaning(tmp_path: Path) -> None:
+    with pytest.raises(CoverdexError, match="duration"):
+        PerformanceRecord("P_1", extra={"duration": 3.0})
+    with pytest.raises(CoverdexError, match="empty"):
+        PerformanceRecord("")
