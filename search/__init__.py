@@ -4,6 +4,10 @@
     an open index: ``search``, ``search_by_id``, embeddings and metadata;
 :class:`Candidate`
     one ranked answer;
+:class:`Condition`
+    a filter on metadata;
+:class:`IndexEditor`
+    add, replace and remove performances while the index is served;
 :func:`write_index`
     embeddings and metadata in, a complete index folder out;
 :class:`Manifest`
@@ -20,7 +24,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .candidate import Candidate
-    from .errors import IndexExistsError, IndexFormatError, InvalidQueryError
+    from .editor import ChangeReport, IndexEditor
+    from .errors import (
+        IndexExistsError,
+        IndexFormatError,
+        IndexLockedError,
+        InvalidQueryError,
+        PerformanceExistsError,
+    )
+    from .filters import Condition
     from .index import Index
     from .manifest import Manifest
     from .verify import Verification, verify_index
@@ -28,6 +40,11 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "Candidate": "candidate",
+    "ChangeReport": "editor",
+    "Condition": "filters",
+    "IndexEditor": "editor",
+    "IndexLockedError": "errors",
+    "PerformanceExistsError": "errors",
     "Index": "index",
     "IndexExistsError": "errors",
     "IndexFormatError": "errors",
@@ -41,11 +58,16 @@ _HOME_OF = {
 
 __all__ = [
     "Candidate",
+    "ChangeReport",
+    "Condition",
     "Index",
+    "IndexEditor",
     "IndexExistsError",
     "IndexFormatError",
+    "IndexLockedError",
     "InvalidQueryError",
     "Manifest",
+    "PerformanceExistsError",
     "Verification",
     "verify_index",
     "write_embeddings",

@@ -14,8 +14,10 @@ __all__ = [
     "IncompatibleError",
     "IndexExistsError",
     "IndexFormatError",
+    "IndexLockedError",
     "InvalidQueryError",
     "NotFoundError",
+    "PerformanceExistsError",
 ]
 
 
@@ -35,3 +37,11 @@ class IndexExistsError(CoverdexError):
 
 class InvalidQueryError(CoverdexError, ValueError):
     """A query that cannot be asked: wrong dimension, not finite, not of length 1, limit below 1."""
+
+
+class IndexLockedError(CoverdexError):
+    """Somebody else is changing the index; one at a time may."""
+
+
+class PerformanceExistsError(CoverdexError):
+    """A performance would be added that the index has already."""

@@ -16,12 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .candidate import Candidate, RowMetadata
 from .errors import IndexFormatError
+from .locks import mark_as_read
 from .manifest import EMBEDDINGS, PERFORMANCES, VECTORS, Manifest
 from .performances import PERFORMANCE_ID, row_of, rows_of
 from .vectors import Vectors
 from .writer import EMBEDDING, ENCODER_ID_KEY
+
+#: Columns that every candidate shows.
+DESCRIBED = (PERFORMANCE_ID, "work_id", "title", "artist")
 
 #: Opening starts over this often when the index is replaced meanwhile.
 _ATTEMPTS = 20
@@ -72,6 +75,7 @@ class Generation:
                     f"{path} has {size} bytes where the manifest says {record.size}; it was "
                     "truncated or replaced: restore it or build the index again"
                 )
+        mark_as_read(files[VECTORS])
         path = folder / manifest.files[VECTORS].path
         vectors = Vectors.open(path, manifest.search_parameters, mmap=mmap)
         generation = cls(folder, manifest, vectors, files)
@@ -132,46 +136,15 @@ class Generation:
         """Return the rows of many performances, -1 for each that is absent."""
         return rows_of(self.performance_ids, performance_ids)
 
-    def nearest(
-        self, queries: NDArray[np.float32], limit: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the nearest rows of each query; see :meth:`Vectors.search`.
-
-        The order of nearly equal similarities is not yet final: they are computed again from the
-        float32 vectors where those are in memory, by one formula for every way of asking.
-        """
-        if not limit:
-            empty = (len(queries), 0)
-            return np.empty(empty, np.float32), np.empty(empty, np.int64)
-        similarities, rows = self.vectors.search(queries, limit)
-        if self.vectors.exact is not None:
-            similarities = np.einsum("qkd,qd->qk", self.vectors.exact[rows], queries)
-        return similarities, rows
-
-    def candidates(self, similarities: Sequence[float], rows: Sequence[int]) -> list[Candidate]:
-        """Describe ranked rows."""
-        ids, works, titles, artists = self._described
-        table = self.performances
-        return [
-            Candidate(
-                rank,
-                similarity,
-                _value(ids[row]),
-                _value(works[row]),
-                _value(titles[row]),
-                _value(artists[row]),
-                RowMetadata(table, row),
-            )
-            for rank, (similarity, row) in enumerate(zip(similarities, rows, strict=True), 1)
-        ]
-
     @cached_property
-    def _described(self) -> tuple[Any, ...]:
-        columns = [
-            self.performances.column(name)
-            for name in (PERFORMANCE_ID, "work_id", "title", "artist")
-        ]
-        if self.count <= 200_000:  # Python's own strings are quicker to hand out, and larger
+    def described(self) -> tuple[Any, ...]:
+        """The columns that every candidate shows (``DESCRIBED``).
+
+        Lists of Python strings up to 200,000 performances, which are quicker to hand out; Arrow
+        columns beyond, which are smaller.
+        """
+        columns = [self.performances.column(name) for name in DESCRIBED]
+        if self.count <= 200_000:
             return tuple(column.to_pylist() for column in columns)
         return tuple(columns)
 
@@ -217,7 +190,3 @@ class Generation:
                 f"the parts of {self.folder} disagree: embeddings of encoder "
                 f"{encoder or 'unknown'}, the manifest says {manifest.encoder_id}"
             )
-
-
-def _value(scalar: Any) -> Any:
-    return scalar.as_py() if hasattr(scalar, "as_py") else scalar

@@ -16,17 +16,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .candidate import Candidate, RowMetadata
+from .candidate import Candidate
 from .errors import IncompatibleError, InvalidQueryError, NotFoundError
-from .generation import Generation
+from .filters import as_conditions
+from .following import Following
 from .manifest import Manifest
+from .ranking import ranked
+from .snapshot import Snapshot
 from .writer import LENGTH_TOLERANCE
 
-#: Similarities closer than this are taken for equal when the list is cut: FAISS's float32 sums
-#: differ by about 1e-7 with the order of summation.
-TIE = 2e-6
 #: Rows asked of FAISS beyond the limit, so that a tie at the cut is usually seen at once.
 MARGIN = 6
+#: Queries of a batch that are answered together, which bounds the memory of a long one.
+BATCH = 4_096
 
 
 class Index:
@@ -40,11 +42,11 @@ class Index:
     >>> index.search_by_id("P_80000", limit=10)           # doctest: +SKIP
     """
 
-    def __init__(self, generation: Generation) -> None:
-        self._generation = generation
+    def __init__(self, following: Following) -> None:
+        self._following = following
 
     @classmethod
-    def open(cls, path: str | Path, *, mmap: bool = True) -> Index:
+    def open(cls, path: str | Path, *, mmap: bool = True, follow: bool = False) -> Index:
         """Open the index in a folder.
 
         Parameters
@@ -53,6 +55,11 @@ class Index:
             The folder.
         mmap : bool, default True
             Memory-map the vectors: opening is quick, and processes share the pages.
+        follow : bool, default False
+            Look at each use whether the index was changed on the disk, and if so go on with the
+            changed one: for processes that run for long. Otherwise this stays what it was when it
+            was opened, until :meth:`refresh`. Each single call sees one consistent state in either
+            case; to see one state over several calls of a following index, use :meth:`pinned`.
 
         Raises
         ------
@@ -60,35 +67,54 @@ class Index:
             When there is no such folder.
         IndexFormatError
             When it is not an index, is damaged, or is of a later format. Sizes, counts and the
-            encoder's id are compared here; `verify` compares every byte.
+            encoder's id are compared here; :func:`~coverdex.search.verify.verify_index` compares
+            every byte.
         """
-        return cls(Generation.open(Path(path), mmap=mmap))
+        return cls(Following.open(Path(path), mmap=mmap, follow=follow))
+
+    def refresh(self) -> None:
+        """Go on with the index as it is on the disk now."""
+        self._following.refresh()
+
+    def pinned(self) -> Index:
+        """Return the index as it is now, which stays so whatever happens on the disk."""
+        return Index(self._following.pinned())
 
     @property
     def path(self) -> Path:
         """The index's folder."""
-        return self._generation.folder
+        return self._following.folder
 
     @property
     def manifest(self) -> Manifest:
-        """What the index says about itself."""
-        return self._generation.manifest
+        """What the files of the index say about themselves; changes made since are not in it."""
+        return self._now().generation.manifest
 
     @property
     def performances(self) -> pa.Table:
         """Metadata, one row per performance, in the order of :attr:`embeddings`."""
-        return self._generation.performances
+        return self._now().performances
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
         """All embeddings, shape (n, dimension), float32, read-only; sorted by performance id."""
-        return self._generation.embeddings
+        return self._now().embeddings
+
+    @property
+    def n_changes(self) -> tuple[int, int]:
+        """Performances that were added and removed since the files were written.
+
+        A replaced one counts as both. :meth:`~coverdex.search.editor.IndexEditor.compact` folds
+        them into the files.
+        """
+        now = self._now()
+        return now.added.n_alive, len(now.removed)
 
     def __len__(self) -> int:
-        return self.manifest.count
+        return self._now().count
 
     def __contains__(self, performance_id: object) -> bool:
-        return isinstance(performance_id, str) and self._generation.find(performance_id) is not None
+        return isinstance(performance_id, str) and self._now().find(performance_id) is not None
 
     def __repr__(self) -> str:
         return f"<Index {self.path} of {len(self)} performances by {self.manifest.encoder_id}>"
@@ -101,12 +127,12 @@ class Index:
         IncompatibleError
             Naming both encoders and what to do.
         """
-        if encoder_id != self.manifest.encoder_id:
+        manifest = self.manifest
+        if encoder_id != manifest.encoder_id:
             raise IncompatibleError(
-                f"the index {self.path} holds embeddings of encoder "
-                f"{self.manifest.encoder_id}, the query is of encoder {encoder_id}, and "
-                "similarities between the two mean nothing; "
-                f"use encoder {self.manifest.encoder_name!r}, or build the index again with yours"
+                f"the index {self.path} holds embeddings of encoder {manifest.encoder_id}, the "
+                f"query is of encoder {encoder_id}, and similarities between the two mean nothing; "
+                f"use encoder {manifest.encoder_name!r}, or build the index again with yours"
             )
 
     def embedding(self, performance_id: str) -> NDArray[np.float32]:
@@ -117,7 +143,8 @@ class Index:
         NotFoundError
             When the index has no such performance.
         """
-        return self._generation.embedding(self._row(performance_id))
+        now = self._now()
+        return now.embedding(self._row(now, performance_id))
 
     def metadata(self, performance_id: str) -> Mapping[str, Any]:
         """Return all columns of one performance, by name.
@@ -127,7 +154,8 @@ class Index:
         NotFoundError
             When the index has no such performance.
         """
-        return RowMetadata(self._generation.performances, self._row(performance_id))
+        now = self._now()
+        return now.metadata(self._row(now, performance_id))
 
     def search(
         self,
@@ -135,6 +163,10 @@ class Index:
         *,
         limit: int = 10,
         exclude: str | Iterable[str] = (),
+        where: Any = (),
+        exclude_works: str | Iterable[str] = (),
+        one_per_work: bool = False,
+        exact: bool = False,
     ) -> Any:
         """Find the performances nearest to one embedding or to each of many.
 
@@ -146,6 +178,16 @@ class Index:
             How many candidates at most.
         exclude : str or iterable of str
             Ids of performances to leave out; unknown ones are no error.
+        where : str, Condition, or list of either
+            Conditions on the metadata that every candidate meets
+            (:mod:`coverdex.search.filters`), such as ``["year>=1960", "instrumental=false"]``.
+        exclude_works : str or iterable of str
+            Works whose performances are left out.
+        one_per_work : bool, default False
+            Give only the nearest performance of each work.
+        exact : bool, default False
+            Compare with every embedding in float32, also where the index is approximate. Loads
+            ``embeddings.parquet`` into memory at the first time, unless the index is flat.
 
         Returns
         -------
@@ -156,17 +198,26 @@ class Index:
         Raises
         ------
         InvalidQueryError
-            When a vector has the wrong dimension, is not finite or not of length 1, or ``limit`` is
-            below 1.
+            When a vector has the wrong dimension, is not finite or not of length 1, ``limit`` is
+            below 1, or a condition names no column or a value of another type.
         """
-        queries, alone = self._checked_queries(vectors)
-        names = [exclude] if isinstance(exclude, str) else list(exclude)
-        rows = self._generation.find_many(names)
-        excluded = [frozenset(int(row) for row in rows if row >= 0)] * len(queries)
-        answers = self._answers(queries, _checked_limit(limit), excluded)
+        now = self._now()
+        queries, alone = self._checked_queries(vectors, now.generation.manifest.dimension)
+        rows = now.find_many(_names(exclude))
+        excluded = frozenset(row for row in rows if row is not None)
+        answers = self._answers(
+            now,
+            queries,
+            limit,
+            [excluded] * len(queries),
+            where=where,
+            exclude_works=exclude_works,
+            one_per_work=one_per_work,
+            exact=exact,
+        )
         return answers[0] if alone else answers
 
-    def search_by_id(self, performance_id: str, *, limit: int = 10) -> list[Candidate]:
+    def search_by_id(self, performance_id: str, *, limit: int = 10, **options: Any) -> Any:
         """Find the performances nearest to one of this index, itself left out by its id.
 
         Parameters
@@ -175,93 +226,112 @@ class Index:
             The query.
         limit : int, default 10
             How many candidates at most.
+        **options
+            ``where``, ``exclude_works``, ``one_per_work`` and ``exact`` as in :meth:`search`.
+
+        Returns
+        -------
+        list of Candidate
 
         Raises
         ------
         NotFoundError
             When the index has no such performance.
         InvalidQueryError
-            When ``limit`` is below 1.
+            As :meth:`search`.
         """
-        row = self._row(performance_id)
-        query = self._generation.embedding(row)[np.newaxis]
-        return self._answers(query, _checked_limit(limit), [frozenset([row])])[0]
+        return self.search_by_ids([performance_id], limit=limit, **options)[0]
 
-    def _row(self, performance_id: str) -> int:
-        row = self._generation.find(performance_id)
+    def search_by_ids(
+        self, performance_ids: Sequence[str], *, limit: int = 10, **options: Any
+    ) -> list[list[Candidate]]:
+        """Ask :meth:`search_by_id` for many performances at once.
+
+        Returns
+        -------
+        list of lists of Candidate
+            One per performance asked, in their order.
+        """
+        now = self._now()
+        rows = [self._row(now, name) for name in performance_ids]
+        if not rows:
+            return []
+        queries = np.stack([now.embedding(row) for row in rows])
+        return self._answers(now, queries, limit, [frozenset([row]) for row in rows], **options)
+
+    def _now(self) -> Snapshot:
+        return self._following.snapshot()
+
+    def _row(self, now: Snapshot, performance_id: str) -> int:
+        row = now.find(performance_id)
         if row is None:
             raise NotFoundError(f"the index {self.path} has no performance {performance_id!r}")
         return row
 
-    def _checked_queries(self, vectors: Any) -> tuple[NDArray[np.float32], bool]:
+    @staticmethod
+    def _checked_queries(vectors: Any, dimension: int) -> tuple[NDArray[np.float32], bool]:
         array = np.asarray(vectors)
-        dimension = self.manifest.dimension
-        if (
-            array.ndim not in (1, 2)
-            or array.shape[-1] != dimension
-            or array.dtype.kind not in "fiu"
-        ):
+        right_shape = array.ndim in (1, 2) and array.shape[-1] == dimension
+        if not right_shape or array.dtype.kind not in "fiu":
             raise InvalidQueryError(
                 f"the query has shape {array.shape} and dtype {array.dtype}; this index wants "
                 f"({dimension},) or (n_queries, {dimension}) float32"
             )
         queries = np.ascontiguousarray(np.atleast_2d(array), dtype=np.float32)
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
-        if not (np.abs(lengths - 1) <= LENGTH_TOLERANCE).all():  # also false for NaN
-            worst = lengths[~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)][0]
+        wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also where the length is NaN
+        if wrong.any():
             raise InvalidQueryError(
-                f"a query embedding has length {worst:g}; give finite, L2-normalised vectors"
+                f"a query embedding has length {lengths[wrong][0]:g}; give finite, L2-normalised "
+                "vectors"
             )
         return queries, array.ndim == 1
 
     def _answers(
         self,
+        now: Snapshot,
         queries: NDArray[np.float32],
         limit: int,
         excluded: Sequence[frozenset[int]],
+        *,
+        where: Any = (),
+        exclude_works: str | Iterable[str] = (),
+        one_per_work: bool = False,
+        exact: bool = False,
     ) -> list[list[Candidate]]:
-        most = max(map(len, excluded), default=0)
-        answers: list[list[Candidate] | None] = [None] * len(queries)
+        limit = _checked_limit(limit)
+        restriction = now.restriction(as_conditions(where), _names(exclude_works))
+        tie_key = now.performance_id if now.added.records else None
+        work_of = now.work_id if one_per_work else None
+        answers: list[list[Candidate]] = [[] for _ in queries]
         open_queries = list(range(len(queries)))
-        ask = min(limit + most + MARGIN, self._generation.count)
-        while len(open_queries):
-            similarities, rows = self._generation.nearest(queries[open_queries], ask)
+        ask = limit + max(map(len, excluded), default=0) + MARGIN
+        while open_queries:
             still_open = []
-            for i, query in enumerate(open_queries):
-                ranking = _cut(
-                    similarities[i], rows[i], limit, excluded[query], self._generation.count
-                )
-                if ranking is None:
-                    still_open.append(query)
-                else:
-                    answers[query] = self._generation.candidates(*ranking)
+            for start in range(0, len(open_queries), BATCH):
+                batch = open_queries[start : start + BATCH]
+                found = now.nearest(queries[batch], ask, restriction, exact=exact)
+                for query, similarities, rows, beyond in zip(batch, *found, strict=True):
+                    ranking = ranked(
+                        similarities,
+                        rows,
+                        beyond,
+                        limit,
+                        hidden=(excluded[query], now.removed),
+                        tie_key=tie_key,
+                        work_of=work_of,
+                    )
+                    if ranking is None:
+                        still_open.append(query)
+                    else:
+                        answers[query] = now.candidates(*ranking)
             open_queries = still_open
-            ask = min(2 * ask, self._generation.count)
-        return [answer for answer in answers if answer is not None]
+            ask = 4 * ask
+        return answers
 
 
-def _cut(
-    similarities: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    limit: int,
-    excluded: frozenset[int],
-    count: int,
-) -> tuple[list[float], list[int]] | None:
-    """Rank what was found, leave out what is excluded, and cut the list at ``limit``.
-
-    None if equal similarities may lie beyond what was found, so that more must be asked for.
-    """
-    complete = len(rows) >= count or rows[-1] < 0
-    least = float(similarities[-1]) if len(rows) else 0.0
-    ranked = sorted(
-        (-similarity, row)
-        for similarity, row in zip(similarities.tolist(), rows.tolist(), strict=True)
-        if row >= 0 and row not in excluded
-    )
-    if not complete and (len(ranked) < limit or -ranked[limit - 1][0] - least <= TIE):
-        return None
-    kept = ranked[:limit]
-    return [-negated for negated, _ in kept], [row for _, row in kept]
+def _names(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _checked_limit(limit: Any) -> int:

@@ -26,14 +26,18 @@ What was measured (FAISS 1.15.1, 64 dimensions, 2 cores of an AMD EPYC with AVX2
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import IndexFormatError
+
+#: FAISS's own annotations know little of its Python layer.
+faiss: Any = import_module("faiss")
 
 #: Queries × dimension from which FAISS multiplies matrices; see above.
 BLAS_THRESHOLD = 4 * 64
@@ -93,7 +97,12 @@ class Vectors:
         return int(self._index.d)
 
     def search(
-        self, queries: NDArray[np.float32], limit: int
+        self,
+        queries: NDArray[np.float32],
+        limit: int,
+        selection: Selection | None = None,
+        *,
+        exact: bool = False,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the rows of the largest inner product with each query.
 
@@ -102,14 +111,18 @@ class Vectors:
         queries : ndarray, shape (n_queries, dimension), float32
         limit : int
             How many rows; at most :attr:`count`.
+        selection : Selection, optional
+            Rows that may be found; all if not given.
+        exact : bool, default False
+            Ask every list of an inverted file; the codes stay what they are.
 
         Returns
         -------
         similarities : ndarray, shape (n_queries, limit), float32
         rows : ndarray, shape (n_queries, limit), int64
-            In descending order of similarity; -1 where an approximate index found no more.
+            In descending order of similarity; -1 where no more were found.
         """
-        parameters = self._search_parameters()
+        parameters = self._search_parameters(selection, exact)
         if len(queries) > 1:
             similarities, rows = self._index.search(queries, limit, params=parameters)
             return similarities, rows
@@ -121,12 +134,65 @@ class Vectors:
             faiss.omp_set_num_threads(threads)
         return similarities, rows
 
-    def _search_parameters(self) -> Any:
-        if not self._parameters:
+    def _search_parameters(self, selection: Selection | None, exact: bool) -> Any:
+        """Put what is special about one call into FAISS's parameters; None if nothing is."""
+        parameters: Any
+        if isinstance(self._index, faiss.IndexIVF):
+            parameters = faiss.SearchParametersIVF()
+            parameters.nprobe = self._n_probe(selection, exact)
+        elif isinstance(self._index, faiss.IndexHNSW):
+            parameters = faiss.SearchParametersHNSW()
+            parameters.efSearch = int(self._parameters.get("efSearch", 128))
+        elif selection is None:
             return None
-        parameters: Any = faiss.SearchParametersIVF()
-        parameters.nprobe = int(self._parameters["nprobe"])
+        else:
+            parameters = faiss.SearchParameters()
+        if selection is not None:
+            by_row = isinstance(self._index, faiss.IndexFlat)
+            parameters.sel = selection.rows_selector if by_row else selection.bits_selector
         return parameters
+
+    def _n_probe(self, selection: Selection | None, exact: bool) -> int:
+        """Say how many lists to ask: more where fewer of their rows may be found."""
+        n_lists = int(self._index.nlist)
+        n_probe = int(self._parameters.get("nprobe", max(1, n_lists // 16)))
+        if selection is not None:
+            n_probe = -(-n_probe * self.count // max(selection.n_rows, 1))
+        return n_lists if exact else min(n_probe, n_lists)
+
+
+class Selection:
+    """Rows that a search may find, compiled for FAISS when first needed.
+
+    A flat index goes through a list of rows, which takes time in proportion to the rows selected;
+    an inverted file asks a bitmap about each row of the lists that it visits. (On 1,000,000 vectors
+    with 1% selected a flat index took half as long with the list as with the bitmap, with 0.1%
+    one fortieth.)
+
+    Parameters
+    ----------
+    mask : ndarray, shape (count,), bool
+        True where a row may be found.
+    """
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self.mask = mask
+        self.n_rows = int(np.count_nonzero(mask))
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The rows that may be found, ascending."""
+        return np.flatnonzero(self.mask).astype(np.int64)
+
+    @cached_property
+    def rows_selector(self) -> Any:
+        """The rows as a FAISS selector."""
+        return faiss.IDSelectorArray(self.rows)
+
+    @cached_property
+    def bits_selector(self) -> Any:
+        """The mask as a FAISS selector."""
+        return faiss.IDSelectorBitmap(np.packbits(self.mask, bitorder="little"))
 
 
 class _FlatMemory:
@@ -182,3 +248,31 @@ def _training_sample(embeddings: NDArray[np.float32], n_lists: int) -> NDArray[n
     chosen = np.random.default_rng(TRAINING_SEED).choice(len(embeddings), wanted, replace=False)
     sample: NDArray[np.float32] = np.ascontiguousarray(embeddings[np.sort(chosen)])
     return sample
+
+
+def nearest_exactly(
+    matrix: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    limit: int,
+    selection: Selection | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Compare queries with every row of a matrix, without an index; see :meth:`Vectors.search`.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n, dimension), float32
+    queries : ndarray, shape (n_queries, dimension), float32
+    limit : int
+        At most the number of rows that may be found.
+    selection : Selection, optional
+    """
+    rows = None if selection is None else selection.rows
+    compared = matrix if rows is None else matrix[rows]
+    threads = faiss.omp_get_max_threads()
+    if len(queries) == 1:
+        faiss.omp_set_num_threads(1)
+    try:
+        similarities, found = faiss.knn(queries, compared, limit, metric=faiss.METRIC_INNER_PRODUCT)
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return similarities, found if rows is None else rows[found]

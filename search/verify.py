@@ -2,7 +2,8 @@
 
 Opening an index compares sizes, counts and the encoder's id, because a service must start quickly.
 This reads everything: each file against its SHA-256 in the manifest, the manifest against its own,
-then the parts against each other. One flipped bit anywhere is found.
+each record of the change log against its checksum, then the parts against each other. One flipped
+bit anywhere is found.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .change_log import log_name, read_log
 from .durability import sha256_of
 from .errors import IndexFormatError
 from .generation import Generation
@@ -85,9 +87,23 @@ def verify_index(path: str | Path) -> Verification:
             )
         elif sha256_of(file) != record.sha256:
             problems.append(f"{record.path} does not match its checksum: its content was damaged")
+    log = folder / log_name(manifest.generation)
+    if log.is_file():
+        files.append(log.name)
+        n_bytes += log.stat().st_size
+        problems += _damage_of_log(log, manifest)
     if not problems:
         problems += _disagreements(folder)
     return Verification(folder, files, n_bytes, problems)
+
+
+def _damage_of_log(log: Path, manifest: Manifest) -> list[str]:
+    try:
+        for _ in read_log(log, generation=manifest.generation, dimension=manifest.dimension):
+            pass
+    except IndexFormatError as error:
+        return [str(error)]
+    return []
 
 
 def _disagreements(folder: Path) -> list[str]:

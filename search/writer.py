@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 
 from .durability import folder_in_the_making, publish_folder, sync
 from .errors import IndexExistsError, IndexFormatError
+from .locks import WriterLock
 from .manifest import EMBEDDINGS, MANIFEST_NAME, PERFORMANCES, VECTORS, FileRecord, Manifest
 from .performances import PERFORMANCE_ID, normalised
-from .vectors import build_vectors
+from .vectors import build_vectors, faiss
 
 #: Where the parts of the first generation lie.
 FILE_NAMES = {
@@ -92,6 +92,8 @@ def write_index(
     ------
     IndexExistsError
         When something lies at ``folder`` and ``overwrite`` is false, or it is no index.
+    IndexLockedError
+        When the index to overwrite is being changed.
     IndexFormatError
         When embeddings and performances do not agree, embeddings are not finite or not of length
         1, an id is missing or listed twice, or the factory string is unknown.
@@ -100,7 +102,7 @@ def write_index(
     """
     target = Path(folder)
     check_target(target, overwrite=overwrite)
-    checked = _checked_embeddings(embeddings, len(performances))
+    checked = checked_embeddings(embeddings, len(performances))
     table, order = normalised(performances)
     if not np.array_equal(order, np.arange(len(order))):
         checked = checked[order]
@@ -116,7 +118,7 @@ def write_index(
             dimension=checked.shape[1],
             count=len(checked),
             factory=factory,
-            created=created or datetime.now(UTC).isoformat(timespec="seconds"),
+            created=created or now_in_utc(),
             source=source,
             files=records,
             search_parameters=dict(search_parameters or {}),
@@ -125,7 +127,14 @@ def write_index(
         )
         manifest.write(made)
         check_target(target, overwrite=overwrite)  # it may have come while this one was made
-        publish_folder(made, target)
+        if not (target / MANIFEST_NAME).exists():
+            publish_folder(made, target)
+            return manifest
+        lock = WriterLock(target)  # nobody's changes may go down with the old one unnoticed
+        try:
+            publish_folder(made, target)
+        finally:
+            lock.release()
     return manifest
 
 
@@ -179,7 +188,7 @@ def write_parts(
         The index's folder, if ``folder`` lies inside it; paths in the records start there.
     """
     paths = {part: folder / name for part, name in FILE_NAMES.items()}
-    faiss.write_index(build_vectors(embeddings, factory), str(paths[VECTORS]))
+    write_vectors(paths[VECTORS], build_vectors(embeddings, factory))
     pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
     write_embeddings(
         paths[EMBEDDINGS], performances.column(PERFORMANCE_ID), embeddings, encoder_id=encoder_id
@@ -187,6 +196,29 @@ def write_parts(
     for path in paths.values():
         sync(path)
     return {part: FileRecord.of(path, within or folder) for part, path in paths.items()}
+
+
+def write_vectors(path: Path, index: Any) -> None:
+    """Write a FAISS index through Python's files, which report a full disk.
+
+    FAISS's own writer leaves the last block to a ``fclose`` whose failure it does not pass on.
+    """
+    failures: list[OSError] = []
+    with path.open("wb") as file:
+
+        def write(block: bytes) -> int:
+            try:
+                return file.write(block)
+            except OSError as error:
+                failures.append(error)
+                return 0
+
+        try:
+            faiss.write_index(index, faiss.PyCallbackIOWriter(write))
+        except RuntimeError:
+            if failures:
+                raise failures[0] from None
+            raise
 
 
 def write_embeddings(
@@ -230,12 +262,24 @@ def write_embeddings(
             writer.write_table(pa.table([ids, values], schema=schema), row_group_size=ROW_GROUP)
 
 
+def now_in_utc() -> str:
+    """Tell the time as manifests do: ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def software_versions() -> str:
     """Name the software that writes an index."""
     return f"coverdex {version('coverdex')}, faiss {faiss.__version__}, pyarrow {pa.__version__}"
 
 
-def _checked_embeddings(embeddings: Any, n_performances: int) -> NDArray[np.float32]:
+def checked_embeddings(embeddings: Any, n_performances: int) -> NDArray[np.float32]:
+    """Return embeddings as C-contiguous float32, shape (n_performances, dimension).
+
+    Raises
+    ------
+    IndexFormatError
+        When their shape or type is another, or one is not finite or not of length 1.
+    """
     array = np.asarray(embeddings)
     if array.ndim != 2 or array.dtype.kind != "f":
         raise IndexFormatError(

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "data" / "format-1"
 
 
 def embeddings() -> np.ndarray:
-    """Eight vectors whose inner products are known: row i is the unit vector i, half turned to 0."""
+    """Eight unit vectors; the inner product of row 0 and row i is cos(i / 10)."""
     vectors = np.zeros((8, 64), np.float32)
     vectors[0, 0] = 1
     for i in range(1, 8):

@@ -1,0 +1,239 @@
+"""The change log: what was done to an index since its files were written.
+
+A write-ahead log in the sense of Mohan et al. (1992, "ARIES", ACM TODS 17): a change is appended
+here and flushed to the disk before it counts as done, and whoever opens the index replays it. Its
+layout, all integers little-endian::
+
+    header   8 bytes "CVDXLOG1" | generation u32 | dimension u32 | CRC-32 of these 16 bytes
+    record   4 bytes "CHNG" | sequence u64 | payload length u64 | CRC-32 of these 20 bytes
+             payload | CRC-32 of the payload
+    payload  length of the JSON u32 | JSON {"operation", "performances"} | float32 embeddings
+
+Records are numbered from 1 in their order.
+
+A record that is cut off by the end of the file was being written when its writer was killed or the
+disk was full; it was never acknowledged, and counts as not there. A record that is complete and
+does not match its checksum was damaged later: that is an error, never passed over in silence,
+because it was acknowledged. CRC-32 finds every flipped bit and every burst of up to 32.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .changes import Change, Operation
+from .durability import sync
+from .errors import IndexFormatError
+
+_MAGIC = b"CVDXLOG1"
+_HEADER = struct.Struct("<8sII")
+_RECORD_MAGIC = b"CHNG"
+_RECORD = struct.Struct("<4sQQ")
+_CRC = struct.Struct("<I")
+_LENGTH = struct.Struct("<I")
+
+HEADER_SIZE = _HEADER.size + _CRC.size
+
+
+def log_name(generation: int) -> str:
+    """Name the file of a generation's log."""
+    return f"changes-{generation:06d}.log"
+
+
+def encode(change: Change, sequence: int) -> bytes:
+    """Render a change as one record."""
+    document = {
+        "operation": change.operation.value,
+        "performances": [dict(performance) for performance in change.performances],
+    }
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    vectors = np.ascontiguousarray(change.embeddings, dtype="<f4").tobytes()
+    payload = _LENGTH.pack(len(text)) + text + vectors
+    head = _RECORD.pack(_RECORD_MAGIC, sequence, len(payload))
+    return head + _crc(head) + payload + _crc(payload)
+
+
+def read_log(
+    path: Path, *, generation: int, dimension: int, start: int = 0, sequence: int = 0
+) -> Iterator[tuple[Change, int]]:
+    """Read the changes of a log.
+
+    Parameters
+    ----------
+    path : Path
+        The log; one that does not exist, or whose header was cut off, holds no changes.
+    generation, dimension : int
+        Of the index that it should belong to.
+    start, sequence : int, default 0
+        Go on behind byte ``start``, where record number ``sequence`` ended.
+
+    Yields
+    ------
+    change : Change
+    end : int
+        The byte behind its record.
+
+    Raises
+    ------
+    IndexFormatError
+        When the log is damaged or belongs to another index.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        if start == 0:
+            header = file.read(HEADER_SIZE)
+            if len(header) < HEADER_SIZE:
+                return
+            _check_header(header, path, generation, dimension)
+        else:
+            file.seek(start)
+        content = file.read()
+    end = max(start, HEADER_SIZE)
+    at = 0
+    while (found := _read_record(content, at, path, sequence + 1, dimension)) is not None:
+        change, length = found
+        sequence += 1
+        at += length
+        yield change, end + at
+
+
+class ChangeLog:
+    """The log of an index, open for appending. Only one may be open, see :mod:`.locks`.
+
+    Parameters
+    ----------
+    path : Path
+        The log; made with the first change.
+    generation, dimension : int
+        Of the index.
+    end, sequence : int
+        Where the last good record ends and its number, as :func:`read_log` says; 0 and 0 for none.
+    durable : bool, default True
+        Flush every record to the disk before :meth:`append` returns. Without it a change survives
+        the death of the process, not that of the machine.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        generation: int,
+        dimension: int,
+        end: int,
+        sequence: int,
+        durable: bool = True,
+    ) -> None:
+        self._path = path
+        self._sequence = sequence
+        self._durable = durable
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._end = end
+        try:
+            os.ftruncate(self._file, end)  # what was cut off was never acknowledged
+            if end == 0:
+                header = _HEADER.pack(_MAGIC, generation, dimension)
+                self._write(header + _crc(header))
+                sync(path.parent)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def append(self, change: Change) -> None:
+        """Add a change; it is on the disk when this returns.
+
+        Raises
+        ------
+        OSError
+            When the disk refuses, for example because it is full. The change then did not happen.
+        """
+        self._write(encode(change, self._sequence + 1))
+        self._sequence += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+    def _write(self, content: bytes) -> None:
+        try:
+            written = 0
+            while written < len(content):
+                written += os.pwrite(self._file, content[written:], self._end + written)
+            if self._durable:
+                _flush(self._file)
+        except BaseException:
+            os.ftruncate(self._file, self._end)
+            raise
+        self._end += len(content)
+
+
+def _flush(file: int) -> None:
+    if hasattr(os, "fdatasync"):  # leaves out the times of access and change
+        os.fdatasync(file)
+    else:
+        os.fsync(file)
+
+
+def _check_header(header: bytes, path: Path, generation: int, dimension: int) -> None:
+    body, crc = header[: _HEADER.size], header[_HEADER.size :]
+    magic, found_generation, found_dimension = _HEADER.unpack(body)
+    if magic != _MAGIC or _crc(body) != crc:
+        raise IndexFormatError(f"the header of {path} is damaged; restore it from a copy")
+    if (found_generation, found_dimension) != (generation, dimension):
+        raise IndexFormatError(
+            f"{path} belongs to generation {found_generation} of dimension {found_dimension}, the "
+            f"index is generation {generation} of dimension {dimension}"
+        )
+
+
+def _read_record(
+    content: bytes, at: int, path: Path, sequence: int, dimension: int
+) -> tuple[Change, int] | None:
+    """Read the record at byte ``at`` of ``content``; None where the log ends."""
+    head = content[at : at + _RECORD.size]
+    head_crc = content[at + _RECORD.size : at + _RECORD.size + _CRC.size]
+    if len(head_crc) < _CRC.size:
+        return None
+    if _crc(head) != head_crc:
+        if not content[at:].strip(b"\0"):
+            return None  # space that the file system gave and a power cut left empty
+        raise _damaged(path, sequence)
+    magic, found_sequence, length = _RECORD.unpack(head)
+    begin = at + _RECORD.size + _CRC.size
+    payload = content[begin : begin + length]
+    crc = content[begin + length : begin + length + _CRC.size]
+    if len(crc) < _CRC.size:
+        return None
+    if magic != _RECORD_MAGIC or found_sequence != sequence or _crc(payload) != crc:
+        raise _damaged(path, sequence)
+    return _decode(payload, dimension), begin + length + _CRC.size - at
+
+
+def _decode(payload: bytes, dimension: int) -> Change:
+    (length,) = _LENGTH.unpack_from(payload)
+    document = json.loads(payload[_LENGTH.size : _LENGTH.size + length])
+    vectors: NDArray[np.float32] = np.frombuffer(
+        payload, dtype="<f4", offset=_LENGTH.size + length
+    ).reshape(-1, dimension)
+    return Change(Operation(document["operation"]), tuple(document["performances"]), vectors)
+
+
+def _crc(content: bytes) -> bytes:
+    return _CRC.pack(zlib.crc32(content))
+
+
+def _damaged(path: Path, sequence: int) -> IndexFormatError:
+    return IndexFormatError(
+        f"record {sequence} of {path} is damaged, and what stands behind it cannot be trusted; "
+        "restore the file from a copy"
+    )

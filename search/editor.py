@@ -1,0 +1,321 @@
+"""Changing an index: add, replace and remove performances while it is served.
+
+A change is durable when the call returns: it is in the log and the log is on the disk. It is
+visible to the next query of every process that follows the index (``Index.open`` with ``follow``)
+and to every one that opens it. If the process is killed, the index holds exactly the changes whose
+calls returned, and possibly the one that was under way; if the disk is full, the call fails and the
+index is what it was.
+
+Changes cost memory and a little time at each query, so :meth:`IndexEditor.compact` folds them into
+new files, a new *generation*. Writing those takes as long as building; replacing the manifest in
+one step then makes them the index. Processes that read the old generation keep it, and its files
+are removed once none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .change_log import ChangeLog, log_name
+from .changes import Change, Operation
+from .compaction import compacted, remove_unread
+from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
+from .following import Following
+from .index import Index
+from .locks import WriterLock
+from .manifest import Manifest
+from .performances import normalised
+from .snapshot import Snapshot
+from .writer import checked_embeddings
+
+
+@dataclass(frozen=True)
+class ChangeReport:
+    """What a change did, by performance id.
+
+    Parameters
+    ----------
+    added, updated, removed : list of str
+        Performances that came, were replaced, went.
+    unknown : list of str
+        Performances that were to be removed and were not there.
+    """
+
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+class IndexEditor:
+    """The one that may change an index; safe to share between threads. Use it in a ``with`` block.
+
+    Parameters
+    ----------
+    path : path
+        The index's folder.
+    durable : bool, default True
+        Flush each change to the disk before its call returns. Without it changes are quicker, and
+        survive the death of the process but not that of the machine.
+
+    Raises
+    ------
+    IndexLockedError
+        When another editor is at work on it, in this process or another.
+    NotFoundError, IndexFormatError
+        As ``Index.open``.
+
+    Examples
+    --------
+    >>> with IndexEditor("my.index") as editor:           # doctest: +SKIP
+    ...     editor.remove(["P_22"])
+    ...     editor.index.search_by_id("P_23")
+    """
+
+    def __init__(self, path: str | Path, *, durable: bool = True) -> None:
+        folder = Path(path)
+        Manifest.read(folder)  # so that no lock appears in a folder that is no index
+        self._lock = WriterLock(folder)
+        try:
+            self._durable = durable
+            self._guard = RLock()
+            self._log: ChangeLog | None = None
+            self._following = Following.open(folder, mmap=True, follow=True)
+            self._folder = folder
+            remove_unread(folder, self._manifest)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> IndexEditor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def index(self) -> Index:
+        """The index, following the changes."""
+        return Index(self._following)
+
+    def add(
+        self,
+        performances: pa.Table | Sequence[Mapping[str, Any]],
+        embeddings: NDArray[np.float32],
+        *,
+        encoder_id: str,
+        update: bool = False,
+    ) -> ChangeReport:
+        """Add performances, all or none.
+
+        Parameters
+        ----------
+        performances : pyarrow.Table or sequence of mapping
+            ``performance_id`` and any other columns of the index.
+        embeddings : ndarray, shape (n, dimension), float32
+            L2-normalised; row i belongs to ``performances[i]``.
+        encoder_id : str
+            Who made the embeddings.
+        update : bool, default False
+            Replace performances that exist.
+
+        Raises
+        ------
+        PerformanceExistsError
+            When one exists and ``update`` is false.
+        IncompatibleError
+            When another encoder made the index.
+        IndexFormatError
+            When ids are missing or listed twice, a column is not one of the index's, or the
+            embeddings do not fit.
+        OSError
+            When the disk refuses. The index is then what it was.
+        """
+        with self._guard:
+            now = self._now()
+            self.index.check_encoder(encoder_id)
+            records, vectors = self._checked(performances, embeddings)
+            names = [record["performance_id"] for record in records]
+            exists = [name for name in names if now.find(name) is not None]
+            if exists and not update:
+                raise PerformanceExistsError(
+                    f"{len(exists)} of {len(names)} performance(s) are in {self._folder} already, "
+                    f"such as {exists[0]!r}; nothing was added: update them, or leave them out"
+                )
+            self._append(Change(Operation.PUT, tuple(records), vectors))
+            known = set(exists)
+            return ChangeReport(added=[n for n in names if n not in known], updated=exists)
+
+    def update(
+        self,
+        performances: pa.Table | Sequence[Mapping[str, Any]],
+        embeddings: NDArray[np.float32],
+        *,
+        encoder_id: str,
+    ) -> ChangeReport:
+        """Replace performances that exist, metadata and embedding, all or none; see :meth:`add`.
+
+        Raises
+        ------
+        NotFoundError
+            When one does not exist.
+        """
+        with self._guard:
+            names = _ids(performances)
+            now = self._now()
+            missing = [name for name in names if now.find(name) is None]
+            if missing:
+                raise NotFoundError(
+                    f"{len(missing)} of {len(names)} performance(s) to update are not in "
+                    f"{self._folder}, such as {missing[0]!r}; nothing was changed"
+                )
+            return self.add(performances, embeddings, encoder_id=encoder_id, update=True)
+
+    def remove(self, performance_ids: str | Iterable[str]) -> ChangeReport:
+        """Remove performances, all that are there; the report names those that are not.
+
+        Raises
+        ------
+        OSError
+            When the disk refuses. The index is then what it was.
+        """
+        if isinstance(performance_ids, str):
+            performance_ids = [performance_ids]
+        with self._guard:
+            now = self._now()
+            names = list(dict.fromkeys(performance_ids))
+            there = [name for name in names if now.find(name) is not None]
+            if there:
+                self._append(
+                    Change(
+                        Operation.REMOVE,
+                        tuple({"performance_id": name} for name in there),
+                        np.empty((0, self._manifest.dimension), np.float32),
+                    )
+                )
+            gone = set(there)
+            return ChangeReport(removed=there, unknown=[n for n in names if n not in gone])
+
+    def compact(self, *, factory: str | None = None) -> Manifest:
+        """Fold the changes into a new generation of files, and begin a new log.
+
+        Takes as long as building an index of this size and about as much memory; changes wait
+        meanwhile, queries do not.
+
+        Parameters
+        ----------
+        factory : str, optional
+            FAISS factory string of the new files; the present one if not given.
+
+        Returns
+        -------
+        Manifest
+            Of the new generation; of the present one if there was nothing to do.
+
+        Raises
+        ------
+        OSError
+            When the disk refuses. The index is then what it was, changes included.
+        """
+        with self._guard:
+            now = self._now()
+            old = self._manifest
+            if not now.is_changed and factory in (None, old.factory):
+                return old
+            manifest = compacted(self._folder, now, factory or old.factory)
+            if self._log is not None:
+                self._log.close()
+                self._log = None
+            self._following.refresh()
+            del now
+            remove_unread(self._folder, manifest)
+            return manifest
+
+    def close(self) -> None:
+        """Let others change the index."""
+        with self._guard:
+            if self._log is not None:
+                self._log.close()
+                self._log = None
+            self._lock.release()
+
+    @property
+    def _manifest(self) -> Manifest:
+        return self._now().generation.manifest
+
+    def _now(self) -> Snapshot:
+        return self._following.snapshot()
+
+    def _append(self, change: Change) -> None:
+        if self._log is None:
+            self._log = ChangeLog(
+                self._folder / log_name(self._manifest.generation),
+                generation=self._manifest.generation,
+                dimension=self._manifest.dimension,
+                end=self._following.log_end,
+                sequence=self._following.log_sequence,
+                durable=self._durable,
+            )
+        self._log.append(change)
+        self._following.refresh()
+
+    def _checked(
+        self, performances: Any, embeddings: Any
+    ) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
+        """Bring what comes in into the index's form, or say what is wrong with it."""
+        schema = self._now().generation.performances.schema
+        table = _as_table(performances)
+        if unknown := [name for name in table.column_names if name not in schema.names]:
+            raise IndexFormatError(
+                f"the index has no column {', '.join(map(repr, unknown))}; it has "
+                f"{', '.join(schema.names)}"
+            )
+        vectors = checked_embeddings(embeddings, table.num_rows)
+        if vectors.shape[1] != self._manifest.dimension:
+            raise IndexFormatError(
+                f"the embeddings have dimension {vectors.shape[1]}, the index has "
+                f"{self._manifest.dimension}"
+            )
+        table, order = normalised(table)
+        for missing in schema.names[len(table.column_names) :]:
+            if missing not in table.column_names:
+                column = pa.nulls(table.num_rows, schema.field(missing).type)
+                table = table.append_column(missing, column)
+        try:
+            table = table.select(schema.names).cast(schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise IndexFormatError(f"the metadata does not fit the index's: {error}") from None
+        return table.to_pylist(), vectors[order]
+
+
+def _as_table(performances: Any) -> pa.Table:
+    if isinstance(performances, pa.Table):
+        return performances
+    rows = [dict(row) for row in performances]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    try:
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise IndexFormatError(f"the metadata is of mixed types: {error}") from None
+
+
+def _ids(performances: Any) -> list[str]:
+    column = _as_table(performances)
+    if "performance_id" not in column.column_names:
+        raise IndexFormatError("a performance has no id; every row needs its performance_id")
+    names: list[str] = column.column("performance_id").to_pylist()
+    return names

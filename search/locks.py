@@ -1,0 +1,80 @@
+"""Locks: one process changes an index, any number read it.
+
+Both are advisory locks of the operating system (``flock``) and vanish with the process that holds
+them, however it dies. On network file systems they work as far as those do.
+
+* Whoever changes the index holds ``writer.lock`` exclusively.
+* Whoever has a generation open holds a shared lock on its ``vectors.faiss``, so that a compaction
+  can tell which old generations are still read. It works in folders that may only be read.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .errors import IndexLockedError
+
+fcntl: Any
+try:
+    fcntl = import_module("fcntl")
+except ImportError:  # Windows: reading works, changing does not
+    fcntl = None
+
+LOCK_NAME = "writer.lock"
+
+
+class WriterLock:
+    """The right to change an index; held from construction to :meth:`release`.
+
+    Parameters
+    ----------
+    folder : Path
+        The index.
+
+    Raises
+    ------
+    IndexLockedError
+        When another process, or another editor of this process, holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if fcntl is None:
+            raise IndexLockedError("changing an index needs the file locks of Linux or macOS")
+        path = folder / LOCK_NAME
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._file, 64, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise IndexLockedError(
+                f"{folder} is being changed by another process (process id {holder}); one at a "
+                "time may: wait for it to end, or send the change to it"
+            ) from None
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others change the index."""
+        os.close(self._file)
+
+
+def mark_as_read(file: BinaryIO) -> None:
+    """Take a shared lock on an open file; it ends when the file is closed."""
+    if fcntl is not None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # nobody holds it exclusively for long
+
+
+def is_read(path: Path) -> bool:
+    """Say whether any process has marked the file ``path`` as read."""
+    if fcntl is None:
+        return True
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

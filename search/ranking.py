@@ -1,0 +1,83 @@
+"""Ranking what was found: the order of the answer, and when it is final.
+
+Larger similarity first, equal ones by performance id. FAISS cuts its list at some number of rows;
+where rows of the same similarity may lie on both sides of the cut, or too few are left once those
+that must not appear are taken out, the list is not final and more must be asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Similarities closer than this are taken for equal at the cut: FAISS's float32 sums differ by
+#: about 1e-7 with the order of summation.
+TIE = 2e-6
+
+
+def ranked(
+    similarities: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    beyond: float,
+    limit: int,
+    *,
+    hidden: tuple[Container[int], ...],
+    tie_key: Callable[[int], Any] | None,
+    work_of: Callable[[int], str | None] | None,
+) -> tuple[list[float], list[int]] | None:
+    """Rank the rows found for one query.
+
+    Parameters
+    ----------
+    similarities : ndarray, shape (n_found,), float32
+    rows : ndarray, shape (n_found,), int64
+        -1 for none.
+    beyond : float
+        No row that was not found is more similar; ``-inf`` if there is none.
+    limit : int
+        Length of the answer.
+    hidden : tuple of containers of int
+        Rows that must not appear.
+    tie_key : callable, optional
+        Row to what orders equal similarities; the row itself if not given.
+    work_of : callable, optional
+        If given, only the best performance of each work is kept; unknown works are all different.
+
+    Returns
+    -------
+    similarities, rows : list
+        At most ``limit``, in order; None if the list is not final.
+    """
+    found = zip(similarities.tolist(), rows.tolist(), strict=True)
+    shown = [
+        (-similarity, row)
+        for similarity, row in found
+        if row >= 0 and not any(row in rows for rows in hidden)
+    ]
+    if tie_key is None:
+        shown.sort()
+    else:
+        shown.sort(key=lambda pair: (pair[0], tie_key(pair[1])))
+    if work_of is not None:
+        shown = _best_of_each_work(shown, work_of)
+    if beyond > -np.inf and (len(shown) < limit or -shown[limit - 1][0] - beyond <= TIE):
+        return None
+    del shown[limit:]
+    return [-negated for negated, _ in shown], [row for _, row in shown]
+
+
+def _best_of_each_work(
+    shown: list[tuple[float, int]], work_of: Callable[[int], str | None]
+) -> list[tuple[float, int]]:
+    seen: set[str] = set()
+    best = []
+    for pair in shown:
+        work = work_of(pair[1])
+        if work is None or work not in seen:
+            best.append(pair)
+            if work is not None:
+                seen.add(work)
+    return best
