@@ -44,13 +44,11 @@ COMMANDS = {
     "serve": ("service.commands", "serve"),
     "encoder": ("encoder.commands", "app"),
     "datasets": ("benchmarks.commands", "datasets"),
-    "benchmark": ("benchmarks.commands", "benchmark"),
 }
 
 #: Commands of one folder that stand in another folder's group, because imports run one way only:
 #: comparing encoders takes the evaluation, which the encoder's folder must not know.
-GUESTS: dict[str, dict[str, tuple[str, str]]] = {
-}
+GUESTS: dict[str, dict[str, tuple[str, str]]] = {}
 
 EXIT_FAILED = 1
 EXIT_NOT_FOUND = 3

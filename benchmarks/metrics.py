@@ -25,12 +25,17 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
+from ..encoder import CoverdexError
 from .cover_ranks import BLOCK_BYTES, Cliques, cover_ranks
 from .evaluation import Evaluation
 from .similarity import EmbeddingSimilarity, SimilaritySource, as_source
 
 if TYPE_CHECKING:
     from ..search import Index
+
+
+class NothingToEvaluateError(CoverdexError):
+    """A catalogue in which no work has two performances, so that there is no query."""
 
 
 def evaluate(
