@@ -1,0 +1,278 @@
+"""Shards: what is planned, kept and made again, and which embeddings from elsewhere are taken."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from coverdex.encoder import CoverdexError, Encoder, IncompatibleError, NotFoundError
+from coverdex.indexer import EmbeddingReport, embed_catalogue, open_catalogue, read_shards
+from coverdex.indexer.embedding import only_writer
+from coverdex.indexer.embedding_shards import find_shards, holds_shards, read_shard_header
+from coverdex.indexer.preparation import prepared_parts
+
+from .datacos_folder import DatacosFolder, made_up_catalogue
+
+
+@pytest.fixture
+def catalogue_folder(tmp_path: Path) -> DatacosFolder:
+    """24 performances: three parts of eight files."""
+    return made_up_catalogue(tmp_path / "da-tacos", n_works=12)
+
+
+def embed(folder: DatacosFolder, out: Path, encoder: Encoder, **options: Any) -> EmbeddingReport:
+    options = {"shard_size": 8, **options}
+    return embed_catalogue(open_catalogue(folder.root), out, encoder=encoder, **options)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.parquet"))
+
+
+def written_at(report: EmbeddingReport) -> list[int]:
+    return [path.stat().st_mtime_ns for path in report.shards]
+
+
+def test_shards_hold_what_the_encoder_says(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    report = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    assert names(report.folder) == [f"shard-0000{i}.parquet" for i in range(3)]
+    assert (report.n_embedded, report.n_kept, report.rejections) == (24, 0, ())
+    contents = read_shards(report.shards)
+    assert (contents.encoder_id, contents.encoder_name) == (tiny_encoder.id, "tiny")
+    rows = contents.performances.to_pylist()
+    for (record, chroma), row, vector in zip(
+        open_catalogue(catalogue_folder.root), rows, contents.embeddings, strict=True
+    ):
+        assert row["performance_id"] == record.performance_id
+        assert row["title"] == record.title
+        assert row["year"] == 1976
+        assert row["duration"] == pytest.approx(chroma.duration)
+        assert row["frame_rate"] == chroma.frame_rate
+        assert vector == pytest.approx(tiny_encoder.embed(chroma), abs=1e-5)
+
+
+def test_what_is_there_is_kept(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    first = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    before = written_at(first)
+    again = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    assert (again.n_embedded, again.n_kept) == (24, 24)
+    assert written_at(again) == before
+    again.shards[1].unlink()
+    again = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    assert again.n_kept == 16
+    assert [a == b for a, b in zip(written_at(again), before, strict=True)] == [True, False, True]
+
+
+def test_a_changed_file_or_title_is_embedded_again(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    before = written_at(embed(catalogue_folder, tmp_path / "shards", tiny_encoder))
+    changed = catalogue_folder.path_of("W_0", "P_00")
+    os.utime(changed, ns=(0, 0))
+    after_file = written_at(embed(catalogue_folder, tmp_path / "shards", tiny_encoder))
+    assert [a == b for a, b in zip(after_file, before, strict=True)] == [False, True, True]
+    catalogue_folder.describe("W_9", "P_91", perf_title="Corrected")  # the last of all
+    catalogue_folder.write_metadata()
+    report = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    after_title = written_at(report)
+    assert [a == b for a, b in zip(after_title, after_file, strict=True)] == [True, True, False]
+    assert "Corrected" in read_shards(report.shards).performances.column("title").to_pylist()
+
+
+def test_a_damaged_shard_is_made_again(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    shard = embed(catalogue_folder, tmp_path / "shards", tiny_encoder).shards[0]
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[: len(whole) // 2])
+    assert embed(catalogue_folder, tmp_path / "shards", tiny_encoder).n_kept == 16
+    assert shard.read_bytes() == whole
+
+
+def test_a_shorter_catalogue_leaves_no_old_shards(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    smaller = made_up_catalogue(tmp_path / "smaller", n_works=4)
+    (tmp_path / "shards" / ".shard-00000.parquet.tmp").write_bytes(b"left by a kill")
+    report = embed(smaller, tmp_path / "shards", tiny_encoder)
+    assert names(report.folder) == ["shard-00000.parquet"]
+    assert not list(report.folder.glob(".*"))
+    stranger = {"performance_id": ["P_1"], "embedding": [[1.0]]}
+    pq.write_table(pa.table(stranger), report.folder / "shard-00001.parquet")
+    with pytest.raises(CoverdexError, match="not made by Coverdex"):
+        embed(smaller, tmp_path / "shards", tiny_encoder)
+
+
+def test_shares_make_the_same_shards(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    alone = embed(catalogue_folder, tmp_path / "alone", tiny_encoder)
+    for share in ((1, 2), (2, 2)):
+        with only_writer(tmp_path / "shared", (share[0] % 2 + 1, 2)):  # the other one runs too
+            report = embed(catalogue_folder, tmp_path / "shared", tiny_encoder, share=share)
+        assert [path.name for path in report.shards] == names(alone.folder)[share[0] - 1 :: 2]
+        if share == (1, 2):
+            with pytest.raises(CoverdexError, match=r"lacks 1 of 3 shards \(shard-00001"):
+                find_shards(report.folder)
+    assert [p.read_bytes() for p in find_shards(report.folder)] == [
+        p.read_bytes() for p in alone.shards
+    ]
+    with pytest.raises(CoverdexError, match="3/2"):
+        embed(catalogue_folder, tmp_path / "shared", tiny_encoder, share=(3, 2))
+
+
+def test_one_writer(catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder) -> None:
+    with only_writer(tmp_path / "shards"), pytest.raises(CoverdexError, match="another process"):
+        embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+
+
+def test_rejections_are_kept_with_the_shard(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    silent = np.zeros((300, 12), np.float32)
+    catalogue_folder.add("W_0", "P_00", hpcp=silent)
+    catalogue_folder.add("W_1", "P_10", hpcp=np.full_like(silent, 0.5))
+    catalogue_folder.path_of("W_2", "P_20").write_bytes(b"")
+    catalogue_folder.describe("W_77", "P_77")
+    catalogue_folder.write_metadata()
+    expected = {
+        "P_00": "no-energy",
+        "P_10": "no-energy",
+        "P_20": "empty",
+        "P_77": "no-feature-file",
+    }
+    for n_kept in (0, 21):
+        report = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+        assert {r.performance: r.reason for r in report.rejections} == expected
+        assert (report.n_embedded, report.n_kept) == (21, n_kept)
+    silence = next(r for r in report.rejections if r.performance == "P_00")
+    assert silence.path == str(catalogue_folder.path_of("W_0", "P_00"))
+    assert len(read_shard_header(report.shards[0]).rejections) == 2
+
+
+def test_another_kind_of_chroma_is_refused(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    crema = DatacosFolder(tmp_path / "crema", feature="crema")
+    crema.add("W_1", "P_1", crema=np.ones((12, 50), np.float32))
+    catalogue = open_catalogue(crema.root, kind="crema")
+    with pytest.raises(IncompatibleError, match="tiny reads hpcp"):
+        embed_catalogue(catalogue, tmp_path / "shards", encoder=tiny_encoder)
+
+
+def test_processes_give_what_one_process_gives(
+    catalogue_folder: DatacosFolder, tiny_encoder: Encoder
+) -> None:
+    catalogue_folder.path_of("W_2", "P_20").write_bytes(b"")
+    parts = open_catalogue(catalogue_folder.root).parts()
+    alone = list(prepared_parts(parts, tiny_encoder.preprocessing))
+    several = list(prepared_parts(parts, tiny_encoder.preprocessing, workers=2))
+    assert [len(part) for part in several] == [8, 8, 8]
+    for one, other in zip(chain(*alone), chain(*several), strict=True):
+        assert type(one) is type(other)
+        if hasattr(one, "values"):
+            assert one.record == other.record
+            assert np.array_equal(one.values, other.values)
+        else:
+            assert one == other
+
+
+def unit(n: int, dimension: int = 64, seed: int = 0) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((n, dimension))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def foreign(
+    path: Path, vectors: np.ndarray, *, encoder_id: str | None = "theirs-1", **columns: Any
+) -> Path:
+    """A Parquet file of embeddings as another program would write it."""
+    table = pa.table(
+        {
+            "performance_id": [f"{path.stem}_{i}" for i in range(len(vectors))],
+            "embedding": pa.array(vectors.tolist(), pa.list_(pa.from_numpy_dtype(vectors.dtype))),
+            **columns,
+        }
+    )
+    if encoder_id is not None:
+        table = table.replace_schema_metadata({"coverdex.encoder_id": encoder_id})
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_embeddings_made_elsewhere(tmp_path: Path, dtype: str) -> None:
+    vectors = unit(5).astype(dtype)
+    foreign(tmp_path / "x" / "a.parquet", vectors, work_id=["W_1"] * 5, label=["jazz"] * 5)
+    foreign(tmp_path / "x" / "b.parquet", vectors, tempo=[120, 90, None, 80, 70])
+    assert holds_shards(tmp_path / "x")
+    contents = read_shards(find_shards(tmp_path / "x"))
+    assert contents.embeddings == pytest.approx(np.vstack([vectors, vectors]).astype(np.float32))
+    assert contents.encoder_id == "theirs-1"
+    rows = contents.performances.to_pylist()
+    assert rows[0] == {
+        "performance_id": "a_0", "work_id": "W_1", "label": "jazz", "tempo": None
+    }  # fmt: skip
+    assert (rows[6]["tempo"], rows[6]["label"]) == (90, None)
+
+
+def test_wrong_rows_made_elsewhere_are_rejected(tmp_path: Path) -> None:
+    vectors = unit(5)
+    vectors[1] *= 2
+    vectors[2, 5] = np.nan
+    vectors[3] = 0
+    path = foreign(tmp_path / "a.parquet", vectors)
+    contents = read_shards([path, foreign(tmp_path / "copy" / "a.parquet", unit(1))])
+    assert contents.performances.column("performance_id").to_pylist() == ["a_0", "a_4"]
+    assert len(contents.embeddings) == 2
+    assert [(r.performance, r.reason) for r in contents.rejections] == [
+        ("a_1", "not-normalised"),
+        ("a_2", "not-finite"),
+        ("a_3", "not-normalised"),
+        ("a_0", "listed-twice"),
+    ]
+    assert contents.rejections[-1].path == str(tmp_path / "copy" / "a.parquet")
+    assert str(path) in contents.rejections[-1].message
+
+
+def test_who_made_them_must_be_known_and_one(tmp_path: Path) -> None:
+    unknown = foreign(tmp_path / "a.parquet", unit(2), encoder_id=None)
+    with pytest.raises(CoverdexError, match="which encoder made it"):
+        read_shards([unknown])
+    assert read_shards([unknown], encoder_id="ours-2").encoder_id == "ours-2"
+    column = foreign(tmp_path / "b.parquet", unit(2), encoder_id=None, encoder_id_=[1, 2])
+    named = pq.read_table(column).append_column("encoder_id", pa.array(["ours-2"] * 2))
+    pq.write_table(named, column)
+    assert read_shards([column]).encoder_id == "ours-2"
+    theirs = foreign(tmp_path / "c.parquet", unit(2))
+    with pytest.raises(IncompatibleError, match=r"theirs-1.*ours-2"):
+        read_shards([column, theirs])
+    with pytest.raises(IncompatibleError, match=r"theirs-1.*other"):
+        read_shards([theirs], encoder_id="other")
+
+
+def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no shards"):
+        read_shards([])
+    other = foreign(tmp_path / "a.parquet", unit(2, 32))
+    with pytest.raises(CoverdexError, match=r"\[32, 64\]"):
+        read_shards([other, foreign(tmp_path / "b.parquet", unit(2))])
+    table = pa.table({"performance_id": ["P_1"], "embedding": ["text"]})
+    pq.write_table(table, tmp_path / "c.parquet")
+    with pytest.raises(CoverdexError, match="lists of float32"):
+        read_shards([tmp_path / "c.parquet"])
+    pq.write_table(table.drop_columns(["embedding"]), tmp_path / "d.parquet")
+    with pytest.raises(CoverdexError, match="'embedding'"):
+        read_shards([tmp_path / "d.parquet"])
