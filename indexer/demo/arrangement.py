@@ -39,7 +39,7 @@ LEADS = (
     Instrument("banjo", 105, 67, sustained=False),
     Instrument("piano", 0, 71, sustained=False),
     Instrument("steel guitar", 25, 66, sustained=False),
-    Instrument("whistle", 78, 83),
+    Instrument("recorder", 74, 78),  # General MIDI's own whistle is mostly breath
     Instrument("strings", 48, 72),
     Instrument("clarinet", 71, 68),
     Instrument("harp", 46, 71, sustained=False),
