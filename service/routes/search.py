@@ -62,7 +62,7 @@ REQUESTS = {
     "embedding": {
         "summary": "Covers of a track that was embedded elsewhere",
         "value": {
-            "query": {"embedding": examples.EMBEDDING, "encoder_id": examples.ENCODER_ID},
+            "query": {"embedding": examples.EMBEDDING},
             "limit": 10,
         },
     },

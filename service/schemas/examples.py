@@ -1,14 +1,15 @@
 """Example values for the documentation, in one place so that all of them tell of the same tracks.
 
-They show the form of things and are made up; ``docs/service.md`` has answers of a real index.
+The performances are those of the demo catalogue, so that a request from the documentation page is
+answered there; the numbers only show the form. ``docs/service.md`` has whole answers.
 """
 
 from __future__ import annotations
 
 ENCODER_ID = "siamese-cnn-aee0851169a9"
-PERFORMANCE_ID = "P_22"
-OTHER_PERFORMANCE_ID = "P_23"
-WORK_ID = "W_14"
+PERFORMANCE_ID = "P_100101"
+OTHER_PERFORMANCE_ID = "P_100102"
+WORK_ID = "W_1001"
 EMBEDDING = [round(0.125 * (-1) ** (i // 3), 3) for i in range(64)]
 #: Three frames: A minor, then E major, as bins from A upward.
 HPCP = [
@@ -17,4 +18,6 @@ HPCP = [
     [0.1, 0.0, 0.66, 0.03, 0.0, 0.02, 0.0, 1.0, 0.0, 0.0, 0.0, 0.58],
 ]
 FRAME_RATE = 86.1328125
-METADATA = {"collection": "O'Neill 1903", "key": "Edor", "year": 1903}
+TITLE = "The Blooming Meadows. 2nd Setting"
+ARTIST = "Francis O'Neill"
+METADATA = {"collection": "O'Neill's Music of Ireland", "key": "D major", "year": 1903}

@@ -53,9 +53,9 @@ class CandidateAnswer(BaseModel):
         examples=[examples.WORK_ID],
     )
     title: str | None = Field(
-        description="Title of the performance, if known.", examples=["The Rakish Highlandman"]
+        description="Title of the performance, if known.", examples=[examples.TITLE]
     )
-    artist: str | None = Field(description="Who performs it, if known.", examples=["flute, guitar"])
+    artist: str | None = Field(description="Who performs it, if known.", examples=[examples.ARTIST])
     metadata: dict[str, Any] = Field(
         description="What else the catalogue says about the performance, by column; nothing that "
         "is null.",
@@ -101,8 +101,8 @@ class SearchAnswer(BaseModel):
                     "distance": 0.0688,
                     "performance_id": examples.OTHER_PERFORMANCE_ID,
                     "work_id": examples.WORK_ID,
-                    "title": "The Rakish Highlandman",
-                    "artist": "flute, guitar",
+                    "title": examples.TITLE,
+                    "artist": examples.ARTIST,
                     "metadata": examples.METADATA,
                 }
             ]
