@@ -33,8 +33,8 @@ demo: $(VENV)/installed ## index the demo catalogue, query it, evaluate it
 	@echo '  coverdex index build PATH_TO_DA_TACOS --out my.index'
 
 # One tune that the demo asks about, and another to try next.
-DEMO_QUERY := P_1
-DEMO_OTHER := P_2
+DEMO_QUERY := P_100101
+DEMO_OTHER := P_103001
 
 test: $(VENV)/installed ## run the whole test suite
 	$(BIN)/python -m pytest
