@@ -1,0 +1,182 @@
+"""Encoders and baselines in one table: the comparison, its intervals, its command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from coverdex.benchmarks import evaluate
+from coverdex.benchmarks.baselines import Qmax
+from coverdex.benchmarks.baselines.commands import evaluate_systems
+from coverdex.benchmarks.baselines.system import Progress
+from coverdex.benchmarks.encoder_system import EncoderSystem
+from coverdex.benchmarks.side_by_side import (
+    compare_systems,
+    default_systems,
+    intervals_by_work,
+    system_named,
+)
+from coverdex.encoder import Encoder, write_chroma
+from coverdex.encoder.chroma import Chroma
+from coverdex.encoder.errors import CoverdexError, NotFoundError
+from coverdex.indexer import PerformanceRecord
+from typer.testing import CliRunner
+
+from .baselines_songs import catalogue_of_covers
+
+WORKS = [f"W_{i % 5}" for i in range(10)]
+
+
+class CatalogueInMemory:
+    """Two performances of each of five works."""
+
+    source = "memory"
+
+    def __init__(self, chromas: Sequence[Chroma], works: Sequence[str | None]) -> None:
+        self.chromas, self.works = chromas, works
+
+    def __iter__(self) -> Iterator[tuple[PerformanceRecord, Chroma]]:
+        for i, (chroma, work) in enumerate(zip(self.chromas, self.works, strict=True)):
+            yield PerformanceRecord(f"P_{i}", work_id=work), chroma
+
+
+class Oracle:
+    """Knows the works."""
+
+    name = "oracle"
+    parameters: dict[str, Any] = {"knows": "everything"}  # noqa: RUF012 (a protocol's attribute)
+
+    def similarity_matrix(
+        self, chromas: Sequence[Chroma], *, progress: Progress | None = None
+    ) -> np.ndarray:
+        if progress is not None:
+            progress(1, 1)
+        return np.equal.outer(WORKS, WORKS).astype(np.float32)
+
+
+def test_systems_are_measured_on_the_same_catalogue() -> None:
+    catalogue: Any = CatalogueInMemory(catalogue_of_covers(semitones=3), WORKS)
+    oracle, qmax = compare_systems(catalogue, [Oracle(), Qmax(engine="numpy")])
+    assert oracle.evaluation.map == 1.0
+    assert qmax.evaluation.map == 1.0  # these covers are easy
+    assert qmax.evaluation.counts == oracle.evaluation.counts
+    summary = qmax.summary()
+    assert summary["system"] == "Qmax"
+    assert summary["parameters"]["kappa"] == 0.095
+    assert summary["intervals_95"]["map"] == [1.0, 1.0]
+    assert summary["seconds"] > 0
+
+
+def test_a_catalogue_without_covers_is_refused() -> None:
+    works = [None, *(f"W_{i}" for i in range(9))]
+    catalogue: Any = CatalogueInMemory(catalogue_of_covers(), works)
+    with pytest.raises(CoverdexError, match="none of the 10 performances of memory has a cover"):
+        compare_systems(catalogue, [Oracle()])
+
+
+def test_intervals_draw_whole_works() -> None:
+    # Ten queries of work a, which all fail alike, and two of work b, which succeed.
+    works = ["a"] * 10 + ["b"] * 2
+    similarities = np.zeros((12, 12))
+    similarities[10, 11] = similarities[11, 10] = 1.0
+    similarities[:10, 10:] = 1.0
+    evaluation = evaluate(similarities, works)
+    of_a = evaluation.average_precision[:10].mean()
+    assert evaluation.average_precision[10:].tolist() == [1.0, 1.0]
+    interval = intervals_by_work(evaluation, works)["map"]
+    # Two works drawn with replacement: only a, only b, or both. All three are likely.
+    assert interval.low == pytest.approx(of_a)
+    assert interval.high == pytest.approx(1.0)
+    assert intervals_by_work(evaluation, works, seed=7)["map"] == interval
+
+
+def test_intervals_against_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    works = [f"W_{i}" for i in rng.integers(0, 12, 40)]
+    evaluation = evaluate(rng.random((40, 40)), works)
+    of_query = dict(zip(evaluation.queries, evaluation.average_precision, strict=True))
+    names = sorted({works[i] for i in of_query})
+    means = []
+    for _ in range(3000):
+        drawn = rng.choice(names, len(names))
+        means.append(
+            np.mean([ap for name in drawn for i, ap in of_query.items() if works[i] == name])
+        )
+    interval = intervals_by_work(evaluation, works)["map"]
+    assert interval.low == pytest.approx(np.percentile(means, 2.5), abs=0.01)
+    assert interval.high == pytest.approx(np.percentile(means, 97.5), abs=0.01)
+
+
+def test_systems_by_name() -> None:
+    assert system_named("qMAX") == Qmax()
+    assert system_named("siamese-cnn").name == "siamese-cnn"
+    names = [system.name for system in default_systems()]
+    assert names[-2:] == ["2DFTM", "Qmax"]
+    assert "siamese-cnn" in names
+    with pytest.raises(NotFoundError):
+        system_named("no-such-system")
+
+
+def test_encoder_ranks_by_inner_product_and_silence_last() -> None:
+    encoder = Encoder.load("siamese-cnn")
+    chromas = [*catalogue_of_covers()[:3], Chroma(np.zeros((300, 12)), frame_rate=20.0)]
+    system = EncoderSystem(encoder)
+    similarities = system.similarity_matrix(chromas)
+    one, other = (encoder.embed(chromas[i]) for i in (0, 2))
+    assert similarities[0, 2] == pytest.approx(float(one @ other), abs=1e-5)
+    assert (similarities[:3, 3] < similarities[:3, :3].min()).all()
+    assert len(set(similarities[3])) == 1
+    assert system.parameters["encoder_id"] == encoder.id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The five songs and their covers in the layout of Da-TACOS."""
+    root = tmp_path / "da-tacos_benchmark_subset_hpcp"
+    metadata: dict[str, dict[str, Any]] = {}
+    for i, (chroma, work) in enumerate(zip(catalogue_of_covers(), WORKS, strict=True)):
+        path = root / f"{work}_hpcp" / f"P_{i}_hpcp.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        at_datacos_rate = Chroma(np.repeat(chroma.values, 4, axis=0))
+        write_chroma(path, at_datacos_rate, work_id=work, performance_id=f"P_{i}")
+        metadata.setdefault(work, {})[f"P_{i}"] = {"perf_title": f"song {i}"}
+    described = tmp_path / "da-tacos_metadata" / "da-tacos_benchmark_subset_metadata.json"
+    described.parent.mkdir()
+    described.write_text(json.dumps(metadata))
+    return tmp_path
+
+
+def run(*arguments: str) -> Any:
+    app = typer.Typer()
+    app.command()(evaluate_systems)
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def test_command_gives_one_json_document(folder: Path) -> None:
+    result = run(str(folder), "--json", "-s", "qmax", "-s", "siamese-cnn", "-s", "2DFTM")
+    document = json.loads(result.stdout)
+    assert [system["system"] for system in document["systems"]] == ["Qmax", "siamese-cnn", "2DFTM"]
+    assert document["systems"][0]["map"] == 1.0
+    assert document["systems"][0]["counts"]["n_queries"] == 10
+    assert document["bootstrap"]["by"] == "work"
+    assert "Qmax" in result.stderr  # progress stays off stdout
+
+
+def test_command_prints_a_table(folder: Path) -> None:
+    result = run(str(folder), "-s", "qmax")
+    assert "10 performances of 5 works, 10 queries" in result.stdout
+    assert "Qmax" in result.stdout
+    assert "1.000" in result.stdout
+
+
+@pytest.mark.shared
+def test_qmax_on_real_recordings(covers80_dev: Path) -> None:
+    (qmax,) = json.loads(run(str(covers80_dev), "--json", "-s", "Qmax").stdout)["systems"]
+    # Exhaustive alignment reaches .65 on the whole set of 160, whose distractors are four times
+    # as many; with every cover at random the figure here would be .11.
+    assert qmax["map"] > 0.7
