@@ -76,6 +76,8 @@ class CircularPitchConv(nn.Module):
     ``[[A, -B], [B, A]]`` with ``[x, y]``. The tensors ``real`` and ``imaginary`` hold A and B.
     """
 
+    basis: Tensor
+
     def __init__(
         self, n_in: int, n_out: int, width: int, stride: int = 1, dilation: int = 1
     ) -> None:
@@ -129,7 +131,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, 12, n_channels, n_frames) to the same shape."""
-        return self.norm(x.reshape(-1, *x.shape[2:])).reshape(x.shape)
+        normed: Tensor = self.norm(x.reshape(-1, *x.shape[2:]))
+        return normed.reshape(x.shape)
 
 
 class Stage(nn.Module):
@@ -262,16 +265,11 @@ class EquivariantCNN(EncoderNetwork):
 
     def _invariants(self, pooled: Tensor) -> Tensor:
         """Map (batch, 12, channels) to (batch, n_features) that a roll along pitch leaves alone."""
-        spectrum = torch.matmul(pitch_basis_of(self.read_out), pooled)
+        spectrum = torch.matmul(self.read_out.basis, pooled)
         power = spectrum[:, 2:].reshape(len(pooled), 5, 2, -1).square().sum(dim=2)
         magnitude = torch.cat([spectrum[:, :2].square(), power], dim=1).add(1e-8).sqrt()
         related = functional.relu(self.read_out_norm(self.read_out(pooled[..., None])))[..., 0]
-        return self.feature_norm(
+        features: Tensor = self.feature_norm(
             torch.cat([magnitude.flatten(1), related.amax(dim=1), related.mean(dim=1)], dim=1)
         )
-
-
-def pitch_basis_of(layer: CircularPitchConv) -> Tensor:
-    """Return the Fourier basis that a layer carries, on its device: (12, 12)."""
-    basis: Tensor = layer.basis  # type: ignore[assignment]
-    return basis
+        return features

@@ -114,7 +114,7 @@ def roll_from_notes(notes: Notes, rate: float = ROLL_RATE) -> NDArray[np.uint8]:
     edges = np.bincount(start * width + column, loudness, size)
     edges -= np.bincount(stop * width + column, loudness, size)
     played = np.cumsum(edges.reshape(n_frames + 1, N_PARTS - 1, 12), axis=0)[:n_frames]
-    return with_pad(played, rate)
+    return with_pad(played.astype(np.float64), rate)
 
 
 def with_pad(played: NDArray[np.float64], rate: float = ROLL_RATE) -> NDArray[np.uint8]:

@@ -154,4 +154,5 @@ def mixing_matrices(
     view = np.arange(n)[:, None, None, None]
     part = np.arange(N_PARTS)[None, :, None, None]
     matrix = spectra[view, part, interval[:, None]] * gains[:, :, None, None]
-    return matrix.reshape(n, N_PARTS * 12, 12).astype(np.float32)
+    result: NDArray[np.float32] = matrix.reshape(n, N_PARTS * 12, 12).astype(np.float32)
+    return result
