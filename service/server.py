@@ -55,7 +55,7 @@ def run(settings: Settings) -> None:
     server = uvicorn.Server(config)
     logger.info(
         "serving %d performances at %s (API at /docs)",
-        engine.index.manifest.count,
+        len(engine.index),
         address_of(listener),
     )
     # uvicorn raises the signal that stopped it once more when all is done, for a handler above it.

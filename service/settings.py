@@ -31,7 +31,7 @@ def available_processors() -> int:
 class Settings(BaseSettings):
     """What a deployment can set; read from the environment, prefix ``COVERDEX_``."""
 
-    model_config = SettingsConfigDict(env_prefix="COVERDEX_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="COVERDEX_", frozen=True)
 
     index: Path = Field(description="Folder of the index that is served.")
     encoder: str | None = Field(

@@ -40,4 +40,4 @@ async def live() -> LiveAnswer:
 async def ready(engine: TheEngine) -> ReadyAnswer:
     """Answer 200 when index and encoder are loaded, else 503."""
     manifest = engine.index.manifest
-    return ReadyAnswer(status="ready", count=manifest.count, encoder_id=manifest.encoder_id)
+    return ReadyAnswer(status="ready", count=len(engine.index), encoder_id=manifest.encoder_id)

@@ -26,7 +26,7 @@ async def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswe
     """
     manifest = engine.index.manifest
     return IndexAnswer(
-        count=manifest.count,
+        count=len(engine.index),
         metric=manifest.metric,
         factory=manifest.factory,
         format_version=manifest.format_version,

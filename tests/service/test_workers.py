@@ -9,12 +9,13 @@ from typing import Any
 import faiss
 import pytest
 import torch
+from coverdex.encoder import Chroma
 from coverdex.service import Engine, Settings, create_app
 from coverdex.service.problems import OVERLOADED, ProblemError
 from coverdex.service.workers import WorkerPool
 from httpx2 import ASGITransport, AsyncClient
 
-from .asking import by_id, problem_of
+from .asking import by_chroma, by_id, problem_of
 
 
 def test_work_is_done_in_another_thread_and_its_error_comes_back() -> None:
@@ -129,5 +130,27 @@ def test_while_all_workers_are_busy_health_is_answered_and_searches_are_turned_a
             finally:
                 waiting.go_on.set()
             assert (await first).status_code == (await second).status_code == 200
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_queries_at_the_same_time_are_answered_as_one_by_one(
+    engine: Engine, index_folder: Any, tracks: dict[str, Chroma]
+) -> None:
+    app = create_app(Settings(index=index_folder, workers=4), engine=engine)
+    bodies = [{"query": by_chroma(chroma), "limit": 3} for chroma in tracks.values()]
+
+    async def scenario() -> None:
+        transport = ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=transport, base_url="http://service") as client,
+        ):
+            alone = [(await client.post("/v1/search", json=body)).json() for body in bodies]
+            asked = (client.post("/v1/search", json=body) for body in bodies)
+            together = [response.json() for response in await asyncio.gather(*asked)]
+        assert together == alone
+        firsts = [answer["candidates"][0]["performance_id"] for answer in together]
+        assert firsts == list(tracks)
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
