@@ -1,0 +1,222 @@
+"""How an encoder's result falls when the query is changed.
+
+The catalogue stays as it is; every query is changed in one way, embedded again, and ranked against
+the unchanged others. What a change does:
+
+* ``transposition``: the chroma rolled by so many semitones;
+* ``tempo``: played so many times as fast (every frame lasts so much less);
+* ``excerpt``: so many seconds from the middle of the performance;
+* ``duration``: the first part of the performance, as a share of the whole;
+* ``noise``: to every value a random one is added, uniform from 0 to so many times the mean frame's
+  peak, and each frame is divided by its peak again.
+
+``python -m coverdex.benchmarks.robustness CATALOGUE --encoder coverdex-64 --out report`` writes
+``robustness.json``, ``robustness.md`` and ``robustness.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..encoder import Chroma
+from .metrics import evaluate
+from .side_by_side import intervals_by_work
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..encoder import Encoder
+
+#: Changes and the strengths that are tried.
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "transposition": (1, 2, 3, 4, 5, 6),
+    "tempo": (0.68, 0.8, 0.9, 1.1, 1.25, 1.47),
+    "excerpt": (30, 60, 120),
+    "duration": (0.25, 0.5, 0.75),
+    "noise": (0.1, 0.25, 0.5, 1.0),
+}
+UNITS = {
+    "transposition": "semitones",
+    "tempo": "times as fast",
+    "excerpt": "s",
+    "duration": "of the whole",
+    "noise": "of the peak",
+}
+
+
+@dataclass(frozen=True)
+class RobustnessRow:
+    """The result with one change.
+
+    Parameters
+    ----------
+    change : str
+        A key of :data:`STRENGTHS`, or ``"none"``.
+    strength : float
+        In the change's unit.
+    map, low, high : float
+        Mean average precision and its 95% interval by work.
+    mr1 : float
+        Mean rank of the first cover.
+    """
+
+    change: str
+    strength: float
+    map: float
+    low: float
+    high: float
+    mr1: float
+
+
+def changed(chroma: Chroma, change: str, strength: float, rng: np.random.Generator) -> Chroma:
+    """Change one performance.
+
+    Parameters
+    ----------
+    chroma : Chroma
+    change : str
+        See the module's text.
+    strength : float
+        In the change's unit.
+    rng : numpy.random.Generator
+        For noise.
+
+    Raises
+    ------
+    ValueError
+        Unknown change.
+    """
+    values, rate = chroma.values, chroma.frame_rate
+    n = chroma.n_frames
+    if change == "none":
+        return chroma
+    if change == "transposition":
+        return chroma.transposed(int(strength))
+    if change == "tempo":
+        return Chroma(values, rate * strength, chroma.kind)
+    if change == "excerpt":
+        kept = min(n, max(1, round(strength * rate)))
+        start = (n - kept) // 2
+        return Chroma(values[start : start + kept], rate, chroma.kind)
+    if change == "duration":
+        return Chroma(values[: max(1, round(strength * n))], rate, chroma.kind)
+    if change == "noise":
+        level = strength * float(values.max(axis=1).mean())
+        noisy = values + level * rng.random(values.shape, dtype=np.float32)
+        peak = np.maximum(noisy.max(axis=1, keepdims=True), 1e-9)
+        return Chroma(noisy / peak * values.max(axis=1, keepdims=True), rate, chroma.kind)
+    raise ValueError(f"change is {change!r}; give one of {', '.join(STRENGTHS)} or none")
+
+
+def measure_robustness(
+    encoder: Encoder,
+    performances: Sequence[tuple[str | None, Chroma]],
+    *,
+    seed: int = 0,
+    progress: Callable[[RobustnessRow], None] | None = None,
+) -> list[RobustnessRow]:
+    """Measure every change at every strength.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    performances : sequence of (work id, Chroma)
+        Of which none is silent.
+    seed : int
+        Of the noise.
+    progress : callable, optional
+        Told each row.
+
+    Returns
+    -------
+    list of RobustnessRow
+        First the unchanged result.
+    """
+    works = [work for work, _ in performances]
+    catalogue = _embedded(encoder, (chroma for _, chroma in performances))
+    rows = []
+    plan = [("none", 0.0), *((c, s) for c, strengths in STRENGTHS.items() for s in strengths)]
+    for change, strength in plan:
+        rng = np.random.default_rng(seed)
+        queries = (changed(chroma, change, strength, rng) for _, chroma in performances)
+        evaluation = evaluate(_embedded(encoder, queries) @ catalogue.T, works)
+        interval = intervals_by_work(evaluation, works)["map"]
+        row = RobustnessRow(
+            change, strength, evaluation.map, interval.low, interval.high, evaluation.mr1
+        )
+        rows.append(row)
+        if progress is not None:
+            progress(row)
+    return rows
+
+
+def _embedded(encoder: Encoder, chromas: Iterable[Chroma]) -> NDArray[np.float32]:
+    return np.stack(list(encoder.embed_many(chromas)))
+
+
+def as_markdown(rows: Sequence[RobustnessRow]) -> str:
+    """Write the rows as a Markdown table."""
+    lines = ["| query | MAP (95% by work) | MR1 |", "|---|---|---|"]
+    for row in rows:
+        what = "unchanged"
+        if row.change != "none":
+            what = f"{row.change} {row.strength:g} {UNITS[row.change]}"
+        lines.append(f"| {what} | {row.map:.3f} ({row.low:.3f}-{row.high:.3f}) | {row.mr1:.1f} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: Sequence[RobustnessRow], path: Path, *, title: str) -> None:
+    """Draw MAP against each change's strength, with intervals, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    unchanged = rows[0]
+    figure = Figure(figsize=(13, 3), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(STRENGTHS), sharey=True)
+    for axis, change in zip(axes, STRENGTHS, strict=True):
+        of_change = [row for row in rows if row.change == change]
+        x = [row.strength for row in of_change]
+        y = np.array([row.map for row in of_change])
+        spread = np.abs(np.array([[row.low, row.high] for row in of_change]).T - y)
+        axis.axhline(unchanged.map, color="0.6", linestyle="--", linewidth=1)
+        axis.errorbar(x, y, yerr=spread, marker="o", capsize=3)
+        axis.set(title=change, xlabel=UNITS[change], ylim=(0, 1))
+    axes[0].set_ylabel("MAP")
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Measure, print and write; see the module's text."""
+    from ..encoder import Encoder
+    from ..indexer import open_catalogue
+
+    parser = argparse.ArgumentParser(description="How an encoder's result falls with the query")
+    parser.add_argument("catalogue", help="Da-TACOS folder, Parquet file of chroma, or 'demo'")
+    parser.add_argument("--encoder", default=None, help="a shipped name or a checkpoint folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the report")
+    options = parser.parse_args()
+    encoder = Encoder.load(options.encoder)
+    catalogue = open_catalogue(options.catalogue, kind=encoder.kind)
+    performances = [(record.work_id, chroma) for record, chroma in catalogue]
+    rows = measure_robustness(encoder, performances)
+    options.out.mkdir(parents=True, exist_ok=True)
+    report = {"encoder": encoder.id, "performances": len(performances)}
+    document = json.dumps({**report, "rows": [asdict(row) for row in rows]}, indent=2)
+    (options.out / "robustness.json").write_text(document + "\n", encoding="utf-8")
+    (options.out / "robustness.md").write_text(as_markdown(rows), encoding="utf-8")
+    title = f"{encoder.id}, {len(performances)} performances"
+    draw(rows, options.out / "robustness.png", title=title)
+    print(as_markdown(rows), end="")
+
+
+if __name__ == "__main__":
+    main()
