@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
-
 from coverdex.benchmarks.robustness import STRENGTHS, as_markdown, changed, measure_robustness
 from coverdex.encoder import Chroma
 
