@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from .change_log import ChangeLog, log_name
 from .changes import Change, Operation
 from .compaction import compacted, remove_unread
-from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
+from .errors import IndexFormatError, IndexLockedError, NotFoundError, PerformanceExistsError
 from .following import Following
 from .index import Index
 from .locks import WriterLock
@@ -146,7 +146,7 @@ class IndexEditor:
             When the disk refuses. The index is then what it was.
         """
         with self._guard:
-            now = self._now()
+            now = self._ready()
             self.index.check_encoder(encoder_id)
             records, vectors = self._checked(performances, embeddings)
             names = [record["performance_id"] for record in records]
@@ -176,7 +176,7 @@ class IndexEditor:
         """
         with self._guard:
             names = _ids(performances)
-            now = self._now()
+            now = self._ready()
             missing = [name for name in names if now.find(name) is None]
             if missing:
                 raise NotFoundError(
@@ -196,7 +196,7 @@ class IndexEditor:
         if isinstance(performance_ids, str):
             performance_ids = [performance_ids]
         with self._guard:
-            now = self._now()
+            now = self._ready()
             names = list(dict.fromkeys(performance_ids))
             there = [name for name in names if now.find(name) is not None]
             if there:
@@ -232,7 +232,7 @@ class IndexEditor:
             When the disk refuses. The index is then what it was, changes included.
         """
         with self._guard:
-            now = self._now()
+            now = self._ready()
             old = self._manifest
             if not now.is_changed and factory in (None, old.factory):
                 return old
@@ -259,6 +259,12 @@ class IndexEditor:
 
     def _now(self) -> Snapshot:
         return self._following.snapshot()
+
+    def _ready(self) -> Snapshot:
+        """Return the snapshot that a change starts from."""
+        if not self._lock.is_held:
+            raise IndexLockedError("this editor is closed; open another one")
+        return self._now()
 
     def _append(self, change: Change) -> None:
         if self._log is None:

@@ -56,10 +56,13 @@ class WriterLock:
             ) from None
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        self.is_held = True
 
     def release(self) -> None:
-        """Let others change the index."""
-        os.close(self._file)
+        """Let others change the index; to do it twice does nothing."""
+        if self.is_held:
+            self.is_held = False
+            os.close(self._file)
 
 
 def mark_as_read(file: BinaryIO) -> None:

@@ -1,0 +1,205 @@
+"""Damage, death and full disks: what was acknowledged stays, what was not never half counts."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coverdex.search import Index, IndexEditor, IndexFormatError, verify_index
+from coverdex.search.change_log import HEADER_SIZE
+
+from .history import state_in, state_of, steps
+from .made_up import ENCODER_ID, MadeUp, make_up, unit
+
+LOG = "changes-000001.log"
+
+
+@pytest.fixture
+def small() -> MadeUp:
+    return make_up(12)
+
+
+@pytest.fixture
+def changed(small: MadeUp, tmp_path: Path) -> tuple[Path, list[dict], list[int]]:
+    """An index with three changes; its states before and after each, and the log's lengths."""
+    folder = tmp_path / "i"
+    small.write(folder)
+    states, ends = [state_of(small)], [HEADER_SIZE]
+    with IndexEditor(folder) as editor:
+        for step in islice(steps(11), 3):
+            step.apply_to(editor)
+            states.append(step.apply_to_state(states[-1]))
+            ends.append((folder / LOG).stat().st_size)
+    return folder, states, ends
+
+
+def test_a_record_that_is_cut_off_never_was(
+    changed: tuple[Path, list[dict], list[int]], tmp_path: Path
+) -> None:
+    folder, states, ends = changed
+    log = folder / LOG
+    whole = log.read_bytes()
+    for length in [*range(0, ends[0] + 28, 3), *range(ends[2] - 1, ends[3] + 1, 29), ends[3]]:
+        log.write_bytes(whole[:length])
+        complete = sum(length >= end for end in ends[1:])
+        assert state_in(Index.open(folder)) == states[complete], length
+    # The next change takes the place of what was cut off.
+    log.write_bytes(whole[: ends[2] - 1])
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        assert editor.remove("P_11").removed == ["P_11"]
+    expected = {name: held for name, held in states[1].items() if name != "P_11"}
+    assert state_in(Index.open(folder)) == expected
+    assert state_in(follower) == expected
+
+
+def test_space_that_a_power_cut_left_empty_is_no_record(
+    changed: tuple[Path, list[dict], list[int]],
+) -> None:
+    folder, states, _ = changed
+    with (folder / LOG).open("ab") as log:
+        log.write(bytes(4096))
+    assert state_in(Index.open(folder)) == states[3]
+
+
+def test_a_flipped_bit_in_the_log_is_an_error(
+    changed: tuple[Path, list[dict], list[int]],
+) -> None:
+    folder, _, ends = changed
+    log = folder / LOG
+    whole = log.read_bytes()
+    rng = np.random.default_rng(0)
+    places = {*range(ends[0] + 28), *range(ends[3] - 6, ends[3])}
+    for place in sorted(places | set(rng.integers(0, len(whole), 30).tolist())):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        log.write_bytes(damaged)
+        with pytest.raises(IndexFormatError, match="damaged"):
+            Index.open(folder)
+        assert verify_index(folder).problems, place
+    log.write_bytes(whole)
+    found = verify_index(folder)
+    assert found.problems == []
+    assert LOG in found.files
+
+
+def test_the_log_of_another_index_is_refused(
+    changed: tuple[Path, list[dict], list[int]],
+) -> None:
+    folder, _, _ = changed
+    content = (folder / LOG).read_bytes()
+    with IndexEditor(folder) as editor:
+        editor.compact()
+    (folder / "changes-000002.log").write_bytes(content)
+    with pytest.raises(IndexFormatError, match="generation 1"):
+        Index.open(folder)
+
+
+@contextmanager
+def files_no_larger_than(n_bytes: int) -> Iterator[None]:
+    """Let the system refuse to make files larger, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_loses_nothing_that_was_acknowledged(small: MadeUp, tmp_path: Path) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    acknowledged = set(small.ids)
+    new = unit(np.random.default_rng(3).standard_normal((40, 64)))
+    with IndexEditor(folder) as editor:
+        refused = 0
+        with files_no_larger_than(9_000):
+            for number, vector in enumerate(new):
+                row = [{"performance_id": f"N_{number}"}]
+                try:
+                    editor.add(row, vector[np.newaxis], encoder_id=ENCODER_ID)
+                    acknowledged.add(f"N_{number}")
+                except OSError:
+                    refused += 1
+                assert set(state_in(editor.index)) == acknowledged
+            assert 0 < refused < 40
+            assert set(state_in(Index.open(folder))) == acknowledged
+        for limit in (500, 5_000):
+            with files_no_larger_than(limit), pytest.raises(OSError, match="large"):
+                editor.compact()  # needs more room than there is
+            assert set(state_in(editor.index)) == acknowledged
+            assert not list(folder.glob("*generation*"))
+        # Once there is room, everything goes on.
+        editor.add([{"performance_id": "N_last"}], new[:1], encoder_id=ENCODER_ID)
+        editor.compact()
+    assert set(state_in(Index.open(folder))) == {*acknowledged, "N_last"}
+    assert verify_index(folder).problems == []
+
+
+def test_a_full_disk_leaves_no_half_index(tmp_path: Path) -> None:
+    catalogue = make_up(300)
+    small = make_up(5)
+    small.write(tmp_path / "i")
+    for limit in (1_000, 20_000, 76_000, 77_000):
+        with files_no_larger_than(limit), pytest.raises(OSError, match="large"):
+            catalogue.write(tmp_path / "i", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["i"]
+    assert state_in(Index.open(tmp_path / "i")) == state_of(small)
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[subprocess.Popen[str]]:
+    """A process that forks one that changes an index, each time it is told to."""
+    program = Path(__file__).with_name("mortal.py")
+    process = subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    yield process
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_killed_editor_leaves_exactly_the_acknowledged_history(
+    mortal: subprocess.Popen[str], small: MadeUp, tmp_path: Path, seed: int
+) -> None:
+    assert mortal.stdin is not None
+    assert mortal.stdout is not None
+    folder = tmp_path / "i"
+    small.write(folder)
+    victim = 0
+    acknowledged = 0
+    rounds = []
+    rng = np.random.default_rng(seed)
+    # Two lives in one index: the second starts from what the first one left.
+    for life in range(2):
+        print(folder, seed, acknowledged, file=mortal.stdin, flush=True)
+        victim = int(mortal.stdout.readline())
+        fatal = acknowledged + int(rng.integers(1, 10))
+        while (line := mortal.stdout.readline().strip()) != "gone":
+            acknowledged = int(line)
+            if acknowledged == fatal:
+                os.kill(victim, signal.SIGKILL)
+        assert acknowledged >= fatal, f"life {life} ended by itself"
+        states = [state_of(small)]
+        for step in islice(steps(seed), acknowledged + 1):
+            states.append(step.apply_to_state(states[-1]))
+        found = state_in(Index.open(folder))
+        # All that was acknowledged, and at most the one change that was under way.
+        assert found in (states[acknowledged], states[acknowledged + 1])
+        acknowledged += found != states[acknowledged]
+        rounds.append(fatal)
+    with IndexEditor(folder) as editor:
+        editor.compact()
+    assert state_in(Index.open(folder)) == found
+    assert verify_index(folder).problems == []

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from coverdex.encoder import IncompatibleError, NotFoundError
+from coverdex.search import (
+    Index,
+    IndexEditor,
+    IndexFormatError,
+    IndexLockedError,
+    PerformanceExistsError,
+    verify_index,
+)
+
+from .history import state_in, state_of, steps
+from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up, unit
+
+
+@pytest.fixture
+def folder(catalogue: MadeUp, tmp_path: Path) -> Path:
+    catalogue.write(tmp_path / "i")
+    return tmp_path / "i"
+
+
+@pytest.fixture
+def editor(folder: Path) -> Iterator[IndexEditor]:
+    with IndexEditor(folder) as opened:
+        yield opened
+
+
+def vectors(n: int, seed: int = 50) -> np.ndarray:
+    return unit(np.random.default_rng(seed).standard_normal((n, DIMENSION)))
+
+
+def ids_of(candidates: list) -> list[str]:
+    return [candidate.performance_id for candidate in candidates]
+
+
+def slow_ranking(index: Index, query: np.ndarray, leave_out: str = "") -> list[str]:
+    names = index.performances.column("performance_id").to_pylist()
+    similarities = (index.embeddings.astype(np.float64) @ query).round(6)
+    return [n for _, n in sorted(zip(-similarities, names, strict=True)) if n != leave_out]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_index_holds_the_history_at_every_step(
+    folder: Path, catalogue: MadeUp, seed: int
+) -> None:
+    state = state_of(catalogue)
+    follower = Index.open(folder, follow=True)
+    query = vectors(1)[0]
+    with IndexEditor(folder) as editor:
+        for number, step in enumerate(islice(steps(seed), 25)):
+            step.apply_to(editor)
+            state = step.apply_to_state(state)
+            assert state_in(follower) == state
+            if number % 8 == 5:
+                editor.compact()
+                assert editor.index.n_changes == (0, 0)
+                assert state_in(follower) == state
+                assert follower.manifest.generation == editor.index.manifest.generation
+            if number % 4 == 0:
+                found = ids_of(follower.search(query, limit=30))
+                assert found == slow_ranking(follower, query)[:30]
+                assert set(found) <= set(state)
+                one = min(state)
+                near = ids_of(follower.search_by_id(one, limit=7))
+                assert near == slow_ranking(follower, follower.embedding(one), one)[:7]
+    assert state_in(Index.open(folder)) == state
+    assert verify_index(folder).problems == []
+
+
+def test_a_change_is_seen_by_the_next_query(editor: IndexEditor, catalogue: MadeUp) -> None:
+    new = vectors(2)
+    report = editor.add(
+        [
+            {"performance_id": "P_new", "work_id": "W_n", "title": "New", "year": 2026},
+            {"performance_id": "A_new", "key": "C"},
+        ],
+        new,
+        encoder_id=ENCODER_ID,
+    )
+    assert sorted(report.added) == ["A_new", "P_new"]
+    index = editor.index
+    assert len(index) == 122
+    first = index.search(new[0], limit=1)[0]
+    assert (first.performance_id, first.work_id, first.title) == ("P_new", "W_n", "New")
+    assert dict(first.metadata)["year"] == 2026
+    assert first.similarity == pytest.approx(1)
+    np.testing.assert_array_equal(index.embedding("A_new"), new[1])
+    assert ids_of(index.search(new[1], where="key=C", limit=1)) == ["A_new"]
+    assert ids_of(index.search(new[0], where="year>2000")) == ["P_new"]
+    assert "P_new" not in ids_of(index.search(new[0], exclude_works="W_n", limit=500))
+    assert "P_new" not in ids_of(index.search_by_id("P_new", limit=500))
+
+    assert editor.remove("P_new").removed == ["P_new"]
+    assert "P_new" not in index
+    assert ids_of(index.search(new[0], where="year>2000")) == []
+    with pytest.raises(NotFoundError):
+        index.search_by_id("P_new")
+
+    replaced = editor.update(
+        [{"performance_id": "P_7", "title": "Again"}], new[:1], encoder_id=ENCODER_ID
+    )
+    assert replaced.updated == ["P_7"]
+    assert ids_of(index.search(new[0], limit=1)) == ["P_7"]
+    assert index.metadata("P_7")["title"] == "Again"
+    assert index.metadata("P_7")["work_id"] is None
+    assert "P_7" not in ids_of(index.search(catalogue.embeddings[7], limit=2))
+
+
+def test_equal_similarities_of_stored_and_added_stand_in_the_order_of_ids(
+    editor: IndexEditor, catalogue: MadeUp
+) -> None:
+    twin = catalogue.embeddings[[7, 7]]
+    rows = [{"performance_id": "P_699"}, {"performance_id": "P_701"}]
+    editor.add(rows, twin, encoder_id=ENCODER_ID)
+    for limit in (1, 2, 3):
+        found = ids_of(editor.index.search(catalogue.embeddings[7], limit=limit))
+        assert found == ["P_699", "P_7", "P_701"][:limit]
+    before = editor.index.search(catalogue.embeddings[7], limit=50)
+    editor.compact()
+    assert editor.index.search(catalogue.embeddings[7], limit=50) == before
+
+
+def test_removing_most_of_an_index_leaves_the_rest_findable(
+    editor: IndexEditor, catalogue: MadeUp
+) -> None:
+    editor.remove(catalogue.ids[:115])
+    found = ids_of(editor.index.search(catalogue.embeddings[0], limit=10))
+    left = set(catalogue.ids[115:])
+    assert found == [name for name in catalogue.ranking(catalogue.embeddings[0]) if name in left]
+    editor.remove(catalogue.ids)
+    assert editor.index.search(catalogue.embeddings[0]) == []
+    editor.compact()
+    assert len(editor.index) == 0
+
+
+def test_adding_what_exists_and_removing_what_does_not(editor: IndexEditor) -> None:
+    rows = [{"performance_id": "P_new"}, {"performance_id": "P_3"}]
+    with pytest.raises(PerformanceExistsError, match="such as 'P_3'; nothing was added"):
+        editor.add(rows, vectors(2), encoder_id=ENCODER_ID)
+    assert "P_new" not in editor.index
+    report = editor.add(rows, vectors(2), encoder_id=ENCODER_ID, update=True)
+    assert (report.added, report.updated) == (["P_new"], ["P_3"])
+    with pytest.raises(NotFoundError, match="such as 'P_none'"):
+        editor.update([{"performance_id": "P_none"}], vectors(1), encoder_id=ENCODER_ID)
+    report = editor.remove(["P_none", "P_3", "P_3", "P_new"])
+    assert (report.removed, report.unknown) == (["P_3", "P_new"], ["P_none"])
+    assert editor.remove(["P_3"]).unknown == ["P_3"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "new", "message"),
+    [
+        ([{"performance_id": "P_n"}], vectors(2), "2 embeddings for 1"),
+        ([{"performance_id": "P_n"}], vectors(1) * 3, "not L2-normalised"),
+        ([{"performance_id": "P_n"}], unit(np.ones((1, 12))), "dimension 12"),
+        ([{"performance_id": "P_n", "tempo": 3}], vectors(1), "no column 'tempo'"),
+        ([{"performance_id": "P_n", "year": "MCM"}], vectors(1), "year"),
+        ([{"performance_id": "P_n", "key": 3.5}], vectors(1), "key|metadata"),
+        ([{"title": "x"}], vectors(1), "performance_id"),
+        ([{"performance_id": "P_n"}, {"performance_id": "P_n"}], vectors(2), "more than once"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_changes_nothing(
+    editor: IndexEditor, folder: Path, rows: list, new: np.ndarray, message: str
+) -> None:
+    if message.startswith("key"):
+        editor.add(rows, new, encoder_id=ENCODER_ID)  # a number becomes text as Arrow casts it
+        assert editor.index.metadata("P_n")["key"] == "3.5"
+        return
+    with pytest.raises(IndexFormatError, match=message):
+        editor.add(rows, new, encoder_id=ENCODER_ID)
+    assert not list(folder.glob("changes-*"))
+
+
+def test_vectors_of_another_encoder_are_refused(editor: IndexEditor) -> None:
+    with pytest.raises(IncompatibleError, match="stranger"):
+        editor.add([{"performance_id": "P_n"}], vectors(1), encoder_id="stranger-00")
+
+
+def test_tables_are_taken_too(editor: IndexEditor) -> None:
+    table = pa.table({"performance_id": ["P_b", "P_a"], "year": [1, 2]})
+    new = vectors(2)
+    editor.add(table, new, encoder_id=ENCODER_ID)
+    np.testing.assert_array_equal(editor.index.embedding("P_b"), new[0])
+    assert editor.index.metadata("P_a")["year"] == 2
+
+
+def test_a_reader_keeps_its_snapshot_and_a_follower_goes_on(
+    folder: Path, catalogue: MadeUp
+) -> None:
+    reader = Index.open(folder)
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        editor.remove(["P_0", "P_1"])
+        pinned = follower.pinned()
+        editor.compact()
+        editor.remove("P_2")
+        assert (len(reader), len(pinned), len(follower)) == (120, 118, 117)
+        assert state_in(reader) == state_of(catalogue)
+        assert "P_2" in pinned
+        assert "P_0" in ids_of(reader.search(catalogue.embeddings[0], limit=1))
+        assert follower.manifest.generation == 2
+        reader.refresh()
+        assert state_in(reader) == state_in(follower)
+
+
+def test_files_of_an_old_generation_stay_while_they_are_read(folder: Path) -> None:
+    reader = Index.open(folder)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        editor.compact()
+        assert (folder / "vectors.faiss").exists()
+        del reader
+        editor.remove("P_1")
+        editor.compact()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["generation-000003", "manifest.json", "writer.lock"]
+    assert len(Index.open(folder)) == 118
+
+
+def test_compacting_without_changes_does_nothing(folder: Path, editor: IndexEditor) -> None:
+    before = (folder / "manifest.json").read_bytes()
+    editor.compact()
+    assert (folder / "manifest.json").read_bytes() == before
+    assert editor.compact(factory="SQfp16").factory == "SQfp16"
+    assert editor.index.manifest.generation == 2
+
+
+def test_one_editor_at_a_time(folder: Path, catalogue: MadeUp, editor: IndexEditor) -> None:
+    with pytest.raises(IndexLockedError, match=f"process id {os.getpid()}"):
+        IndexEditor(folder)
+    code = "import sys; from coverdex.search import IndexEditor; IndexEditor(sys.argv[1])"
+    other = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert other.returncode == 1
+    assert f"being changed by another process (process id {os.getpid()})" in other.stderr
+    with pytest.raises(IndexLockedError):
+        catalogue.write(folder, overwrite=True)
+    editor.close()
+    with IndexEditor(folder) as next_one:
+        next_one.remove("P_0")
+        with pytest.raises(IndexLockedError, match="closed"):
+            editor.remove("P_1")
+        editor.close()  # again, which must not take the lock from the next one
+        with pytest.raises(IndexLockedError, match="process id"):
+            IndexEditor(folder)
+
+
+def test_an_overwritten_index_is_followed(folder: Path) -> None:
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+    assert len(follower) == 119
+    make_up(9, seed=9).write(folder, overwrite=True)
+    assert len(follower) == 9
+
+
+def test_changes_need_an_index(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        IndexEditor(tmp_path / "none")
+    with pytest.raises(IndexFormatError):
+        IndexEditor(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("factory", ["IVF4,SQfp16", "SQ8"])
+def test_approximate_indexes_are_changed_too(
+    catalogue: MadeUp, tmp_path: Path, factory: str
+) -> None:
+    parameters: dict[str, Any] = {"nprobe": 4} if factory.startswith("IVF") else {}
+    catalogue.write(tmp_path / "i", factory=factory, search_parameters=parameters)
+    state = state_of(catalogue)
+    with IndexEditor(tmp_path / "i") as editor:
+        for step in islice(steps(3), 10):
+            step.apply_to(editor)
+            state = step.apply_to_state(state)
+        assert state_in(editor.index) == state
+        query = vectors(1)[0]
+        exact = slow_ranking(editor.index, query)[:5]
+        assert ids_of(editor.index.search(query, limit=5, exact=True)) == exact
+        editor.compact()
+        assert state_in(editor.index) == state
+        assert editor.index.manifest.search_parameters == parameters
+        assert ids_of(editor.index.search(query, limit=5, exact=True)) == exact
