@@ -10,6 +10,8 @@
     the whole way from a catalogue to an index folder;
 :func:`embed_catalogue` and :func:`build_index_from_shards`
     the same way in two steps, which can be taken on different machines;
+:func:`add_catalogue`
+    embed further performances into an index that is being served;
 :class:`Rejection`
     one thing that could not be indexed, and why.
 
@@ -23,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .additions import AdditionReport, add_catalogue, add_embeddings
     from .build import BuildReport, RejectedError, build_index, build_index_from_shards
     from .catalogue import Catalogue, CataloguePart, demo_catalogue_path, open_catalogue
     from .datacos_catalogue import DatacosCatalogue
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from .rejection import Rejection, read_rejections, rejection_report_path
 
 _HOME_OF = {
+    "AdditionReport": "additions",
+    "add_catalogue": "additions",
+    "add_embeddings": "additions",
     "BuildReport": "build",
     "RejectedError": "build",
     "build_index": "build",
@@ -58,6 +64,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "AdditionReport",
     "BuildReport",
     "Catalogue",
     "CataloguePart",
@@ -69,6 +76,8 @@ __all__ = [
     "PerformanceRecord",
     "RejectedError",
     "Rejection",
+    "add_catalogue",
+    "add_embeddings",
     "build_index",
     "build_index_from_shards",
     "demo_catalogue_path",

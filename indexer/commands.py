@@ -8,55 +8,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .change_commands import add, compact, remove, update, verify
+from .command_options import (
+    AsJson,
+    Catalogues,
+    EncoderName,
+    IndexFolder,
+    Kind,
+    MetadataFile,
+    Subset,
+    Workers,
+    encoder_and_catalogue,
+    listed_lines,
+    print_described,
+)
+
 if TYPE_CHECKING:
-    from ..encoder.encoder import Encoder
     from .build import BuildReport
-    from .catalogue import Catalogue
     from .embedding import EmbeddingReport
 
 app = typer.Typer(
     help="Build an index, look into it, change it.", no_args_is_help=True, add_completion=False
 )
-
-#: How the names of feature files end.
-FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
-
-Catalogues = Annotated[
-    str,
-    typer.Argument(
-        metavar="PATH",
-        help="Da-TACOS folder, Parquet file of chroma, folder of shards, or 'demo'.",
-        show_default=False,
-    ),
-]
-EncoderName = Annotated[
-    str | None,
-    typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
-]
-Kind = Annotated[
-    str | None,
-    typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
-]
-Subset = Annotated[
-    str | None,
-    typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
-]
-MetadataFile = Annotated[
-    Path | None, typer.Option("--metadata", help="Metadata file, where it is not at its place.")
-]
-Workers = Annotated[
-    int | None,
-    typer.Option("--workers", min=0, help="Reading processes; by default as the machine allows."),
-]
-IndexFolder = Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -99,7 +78,7 @@ def build(
     else:
         if encoder_id:
             raise typer.BadParameter("--encoder-id is for shards; give --encoder")
-        loaded, catalogue = _encoder_and_catalogue(encoder, [path], kind, subset, metadata)
+        loaded, catalogue = encoder_and_catalogue(encoder, [path], kind, subset, metadata)
         n_workers = default_workers(len(catalogue)) if workers is None else workers
         with shown_progress("embedding") as progress:
             report = build_index(
@@ -124,6 +103,8 @@ def info(
     described: dict[str, Any] = {
         "path": str(opened.path),
         **asdict(opened.manifest),
+        "count": len(opened),
+        "changes": dict(zip(("added", "removed"), opened.n_changes, strict=True)),
         "works": len(sizes),
         "performances_with_covers": sum(size for size in sizes if size > 1),
         "without_work": works.null_count,
@@ -133,6 +114,8 @@ def info(
         print(json.dumps(described, ensure_ascii=False, indent=2))
         return
     described["bytes"] = f"{described.pop('size'):,}"
+    if not any(described["changes"].values()):
+        del described["changes"]
     described["files"] = ", ".join(file.path for file in opened.manifest.files.values())
     print_described(described)
 
@@ -173,10 +156,10 @@ def embed(
     from .preparation import default_workers
     from .progress import shown_progress
 
-    sources = [*(paths or []), *_listed_files(file_list)]
+    sources = [*(paths or []), *listed_lines(file_list)]
     if not sources:
         raise typer.BadParameter("give a catalogue, feature files, or --list")
-    loaded, catalogue = _encoder_and_catalogue(encoder, sources, kind, subset, metadata)
+    loaded, catalogue = encoder_and_catalogue(encoder, sources, kind, subset, metadata)
     n_workers = default_workers(len(catalogue)) if workers is None else workers
     with shown_progress("embedding") as progress:
         report = embed_catalogue(
@@ -197,34 +180,6 @@ def _parsed_share(text: str) -> tuple[int, int]:
     if not (position.isdigit() and n_shares.isdigit()):
         raise typer.BadParameter(f"--share is {text}; give i/n, such as 2/4")
     return int(position), int(n_shares)
-
-
-def _listed_files(file_list: Path | None) -> list[str]:
-    if file_list is None:
-        return []
-    text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _encoder_and_catalogue(
-    encoder: str | None,
-    paths: list[str],
-    kind: str | None,
-    subset: str | None,
-    metadata: Path | None,
-) -> tuple[Encoder, Catalogue]:
-    from ..encoder import Encoder
-    from .catalogue import open_catalogue
-    from .feature_files import FileListCatalogue
-
-    loaded = Encoder.load(encoder)
-    wanted = kind or str(loaded.kind)
-    if len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS):
-        return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
-    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
-    if odd:
-        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
-    return loaded, FileListCatalogue(paths, kind=wanted)
 
 
 def _report(report: BuildReport, *, as_json: bool) -> None:
@@ -267,15 +222,5 @@ def _report_embedding(report: EmbeddingReport, *, encoder_id: str, as_json: bool
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def print_described(described: Mapping[str, Any]) -> None:
-    """Print names and values as a table on stdout, those without a value left out."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False)
-    for name, value in described.items():
-        if value not in (None, "", {}, []):
-            text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
-            table.add_row(f"[bold]{name.replace('_', ' ')}", escape(text))
-    Console().print(table)
+for change in (add, update, remove, compact, verify):
+    app.command()(change)

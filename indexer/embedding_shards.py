@@ -242,10 +242,14 @@ def find_shards(path: str | Path) -> list[Path]:
 
     Raises
     ------
+    NotFoundError
+        If there is nothing at ``path``.
     CoverdexError
         If the folder's plan says that shards are missing.
     """
     path = Path(path)
+    if not path.exists():
+        raise NotFoundError(f"no shards at {path}; give a folder or a Parquet file of embeddings")
     if not path.is_dir():
         return [path]
     plan = ShardPlan.read(path)

@@ -1,0 +1,209 @@
+"""``coverdex index add``, ``update``, ``remove``, ``compact``, ``verify``: an index over its life.
+
+Each change is durable when the command ends, and services that follow the index see it with their
+next query (:mod:`coverdex.search.editor`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .command_options import (
+    AsJson,
+    EncoderName,
+    IndexFolder,
+    MetadataFile,
+    Subset,
+    Workers,
+    encoder_and_catalogue,
+    listed_lines,
+)
+
+if TYPE_CHECKING:
+    from .additions import AdditionReport
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Feature files, a catalogue, or a folder of shards.",
+        show_default=False,
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail if anything cannot be added.")]
+
+
+def add(
+    index: IndexFolder,
+    paths: Sources,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace performances that are there already.")
+    ] = False,
+    encoder: EncoderName = None,
+    subset: Subset = None,
+    metadata: MetadataFile = None,
+    workers: Workers = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add performances to an index."""
+    report = _put(index, paths, encoder, subset, metadata, workers, update=update, must_exist=False)
+    _report_addition(report, strict=strict, as_json=as_json)
+
+
+def update(
+    index: IndexFolder,
+    paths: Sources,
+    encoder: EncoderName = None,
+    subset: Subset = None,
+    metadata: MetadataFile = None,
+    workers: Workers = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replace performances of an index, embedding and metadata; all must be there."""
+    report = _put(index, paths, encoder, subset, metadata, workers, update=True, must_exist=True)
+    _report_addition(report, strict=strict, as_json=as_json)
+
+
+def remove(
+    index: IndexFolder,
+    performances: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Performance ids.")
+    ] = None,
+    file_list: Annotated[
+        Path | None, typer.Option("--list", help="Text file with one id per line; - is stdin.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove performances from an index.
+
+    Ids that the index does not have are reported; it is an error (exit code 3) only if it has none
+    of them.
+    """
+    from ..encoder.errors import NotFoundError
+    from ..search import IndexEditor
+
+    wanted = [*(performances or []), *listed_lines(file_list)]
+    if not wanted:
+        raise typer.BadParameter("give performance ids, or --list")
+    with IndexEditor(index) as editor:
+        report = editor.remove(wanted)
+    line = f"removed {len(report.removed)} performances"
+    if report.unknown:
+        shown = ", ".join(report.unknown[:5]) + (", ..." if len(report.unknown) > 5 else "")
+        line += f"; {len(report.unknown)} were not there: {shown}"
+    _answer(line, {"removed": report.removed, "unknown": report.unknown}, as_json=as_json)
+    if not report.removed:
+        raise NotFoundError(f"none of the {len(report.unknown)} performances is in {index}")
+
+
+def compact(
+    index: IndexFolder,
+    factory: Annotated[
+        str | None, typer.Option("--factory", help="FAISS factory string of the new files.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fold the changes of an index into new files."""
+    from ..search import IndexEditor
+
+    with IndexEditor(index) as editor:
+        before = editor.index.manifest.generation
+        manifest = editor.compact(factory=factory)
+    line = (
+        f"{manifest.count} performances in generation {manifest.generation}"
+        if manifest.generation > before
+        else "nothing to compact"
+    )
+    document = {"generation": manifest.generation, "count": manifest.count}
+    _answer(line, {**document, "factory": manifest.factory}, as_json=as_json)
+
+
+def verify(index: IndexFolder, as_json: AsJson = False) -> None:
+    """Read an index completely and check it against its checksums; exit code 1 if it is damaged."""
+    from ..search import verify_index
+
+    found = verify_index(index)
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    line = (
+        f"{len(found.files)} files, {found.n_bytes:,} bytes: whole"
+        if found.whole
+        else f"damaged: {len(found.problems)} problems"
+    )
+    document = {
+        "path": str(index),
+        "whole": found.whole,
+        "problems": list(found.problems),
+        "files": list(found.files),
+        "bytes": found.n_bytes,
+    }
+    _answer(line, document, as_json=as_json)
+    if not found.whole:
+        raise typer.Exit(1)
+
+
+def _put(
+    index: Path,
+    paths: list[str],
+    encoder: str | None,
+    subset: str | None,
+    metadata: Path | None,
+    workers: int | None,
+    *,
+    update: bool,
+    must_exist: bool,
+) -> AdditionReport:
+    from ..search import IndexEditor
+    from .additions import add_catalogue, add_embeddings
+    from .embedding_shards import find_shards, holds_shards, read_shards
+    from .preparation import default_workers
+    from .progress import shown_progress
+
+    with IndexEditor(index) as editor:
+        if len(paths) == 1 and holds_shards(paths[0]):
+            contents = read_shards(find_shards(paths[0]))
+            return add_embeddings(editor, contents, update=update, must_exist=must_exist)
+        name = encoder or editor.index.manifest.encoder_name
+        loaded, catalogue = encoder_and_catalogue(name, paths, None, subset, metadata)
+        with shown_progress("adding") as progress:
+            return add_catalogue(
+                editor,
+                catalogue,
+                encoder=loaded,
+                update=update,
+                must_exist=must_exist,
+                workers=default_workers(len(catalogue)) if workers is None else workers,
+                progress=progress,
+            )
+
+
+def _report_addition(report: AdditionReport, *, strict: bool, as_json: bool) -> None:
+    from .rejection import summarise_rejections
+
+    if report.columns_left_out:
+        names = ", ".join(report.columns_left_out)
+        print(f"left out, because the index has no such columns: {names}", file=sys.stderr)
+    for rejection in report.rejections:
+        print(f"{rejection.reason}: {rejection.message}", file=sys.stderr)
+    line = (
+        f"added {len(report.added)}, updated {len(report.updated)} performances, "
+        f"{summarise_rejections(report.rejections)}"
+    )
+    _answer(line, asdict(report), as_json=as_json)
+    if strict and report.rejections:
+        raise typer.Exit(1)
+
+
+def _answer(line: str, document: dict[str, Any], *, as_json: bool) -> None:
+    """Print the line on stdout, or on stderr where stdout is for the document."""
+    print(line, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=2))

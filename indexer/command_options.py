@@ -1,0 +1,92 @@
+"""Options that the commands of this folder share, and how they are read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..encoder.encoder import Encoder
+    from .catalogue import Catalogue
+
+#: How the names of feature files end.
+FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
+
+Catalogues = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="Da-TACOS folder, Parquet file of chroma, folder of shards, or 'demo'.",
+        show_default=False,
+    ),
+]
+EncoderName = Annotated[
+    str | None,
+    typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
+]
+Subset = Annotated[
+    str | None,
+    typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+]
+MetadataFile = Annotated[
+    Path | None, typer.Option("--metadata", help="Metadata file, where it is not at its place.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="Reading processes; by default as the machine allows."),
+]
+IndexFolder = Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def encoder_and_catalogue(
+    encoder: str | None,
+    paths: Sequence[str],
+    kind: str | None = None,
+    subset: str | None = None,
+    metadata: Path | None = None,
+) -> tuple[Encoder, Catalogue]:
+    """Load the encoder and open what the paths name: one catalogue, or feature files."""
+    from ..encoder import Encoder
+    from .catalogue import open_catalogue
+    from .feature_files import FileListCatalogue
+
+    loaded = Encoder.load(encoder)
+    wanted = kind or str(loaded.kind)
+    if len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS):
+        return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
+    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
+    if odd:
+        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
+    return loaded, FileListCatalogue(paths, kind=wanted)
+
+
+def listed_lines(file_list: Path | None) -> list[str]:
+    """Read the lines of a text file, of stdin where it is ``-``; none where there is no file."""
+    if file_list is None:
+        return []
+    text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def print_described(described: Mapping[str, Any]) -> None:
+    """Print names and values as a table on stdout, those without a value left out."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, value in described.items():
+        if value not in (None, "", {}, []):
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+            table.add_row(f"[bold]{name.replace('_', ' ')}", escape(text))
+    Console().print(table)

@@ -1,0 +1,233 @@
+"""From a catalogue to an index folder, and what is said about the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coverdex.encoder import CoverdexError, Encoder, NotFoundError
+from coverdex.indexer import (
+    RejectedError,
+    build_index,
+    build_index_from_shards,
+    embed_catalogue,
+    open_catalogue,
+    read_rejections,
+    rejection_report_path,
+    write_parquet_catalogue,
+)
+from coverdex.search import Index, IndexExistsError
+
+from .datacos_folder import DatacosFolder, made_up_catalogue
+
+
+@pytest.fixture(autouse=True)
+def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")
+
+
+def everything(index: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(index.iterdir())}
+
+
+def test_index_of_a_healthy_catalogue(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    out = tmp_path / "my.index"
+    seen: list[tuple[int, int]] = []
+    report = build_index(
+        datacos.root, out, encoder=tiny_encoder, progress=lambda *at: seen.append(at)
+    )
+    assert (report.n_indexed, report.n_kept, report.rejections) == (6, 0, ())
+    assert seen[0] == (0, 6)
+    assert seen[-1] == (6, 6)
+    index = Index.open(out)
+    assert index.manifest.encoder_id == tiny_encoder.id
+    assert index.manifest.created == "2017-07-14T02:40:00+00:00"
+    assert index.manifest.source == {"catalogue": str(datacos.root), "kind": "hpcp"}
+    assert index.performances.column("performance_id").to_pylist() == [
+        "P_00", "P_01", "P_10", "P_11", "P_20", "P_21",
+    ]  # fmt: skip
+    for record, chroma in open_catalogue(datacos.root):
+        found = index.metadata(record.performance_id)
+        assert found["title"] == record.title
+        assert found["duration"] == pytest.approx(chroma.duration)
+        vector = index.embedding(record.performance_id)
+        assert vector == pytest.approx(tiny_encoder.embed(chroma), abs=1e-5)
+    assert read_rejections(report.rejection_report) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "da-tacos",
+        "my.index",
+        "my.index.rejected.parquet",
+    ]
+
+
+def test_order_of_files_changes_nothing(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    orders = [range(20), np.random.default_rng(0).permutation(20)]
+    built = []
+    for name, order in zip("ab", orders, strict=True):
+        root = tmp_path / name / "da-tacos"
+        folder = made_up_catalogue(root, n_works=10, order=[int(i) for i in order])
+        folder.metadata = (
+            dict(reversed(folder.metadata.items())) if name == "b" else folder.metadata
+        )
+        folder.write_metadata()
+        build_index(root, tmp_path / f"{name}.index", encoder=tiny_encoder)
+        files = everything(tmp_path / f"{name}.index")
+        del files["manifest.json"]  # it names the catalogue
+        built.append(files)
+    assert built[0] == built[1]
+
+
+def test_rejections_lie_beside_the_index(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    datacos.path_of("W_0", "P_00").write_bytes(b"")
+    datacos.add("W_0", "P_01", hpcp=np.zeros((300, 12), np.float32))
+    datacos.describe("W_9", "P_90")
+    datacos.write_metadata()
+    out = tmp_path / "my.index"
+    report = build_index(datacos.root, out, encoder=tiny_encoder)
+    assert report.n_indexed == 4
+    assert report.rejection_report == tmp_path / "my.index.rejected.parquet"
+    rows = read_rejections(report.rejection_report)
+    assert {(r.performance, r.reason) for r in rows} == {
+        ("P_00", "empty"),
+        ("P_01", "no-energy"),
+        ("P_90", "no-feature-file"),
+    }
+    assert set(rows) == set(report.rejections)
+    document = json.loads(json.dumps(report.as_document()))
+    assert (document["n_indexed"], document["n_rejected"]) == (4, 3)
+
+
+def test_strict_builds_nothing_and_wastes_nothing(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    out = tmp_path / "my.index"
+    datacos.path_of("W_0", "P_00").write_bytes(b"")
+    with pytest.raises(RejectedError, match="1 rejected") as failure:
+        build_index(datacos.root, out, encoder=tiny_encoder, strict=True)
+    assert [r.reason for r in failure.value.rejections] == ["empty"]
+    assert not out.exists()
+    assert [r.reason for r in read_rejections(rejection_report_path(out))] == ["empty"]
+    report = build_index(datacos.root, out, encoder=tiny_encoder)
+    assert (report.n_indexed, report.n_kept) == (5, 5)
+    datacos.add("W_0", "P_00")
+    report = build_index(datacos.root, out, encoder=tiny_encoder, strict=True, overwrite=True)
+    assert report.n_indexed == 6
+    assert read_rejections(rejection_report_path(out)) == []
+
+
+def test_an_index_is_not_overwritten_unasked(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    out = tmp_path / "my.index"
+    build_index(datacos.root, out, encoder=tiny_encoder)
+    before = everything(out)
+    with pytest.raises(IndexExistsError):
+        build_index(datacos.root, out, encoder=tiny_encoder)
+    assert everything(out) == before
+    assert not (tmp_path / "my.index.building").exists()
+
+
+def test_nothing_left_to_index(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    for path in datacos.features.rglob("*.h5"):
+        path.write_bytes(b"")
+    with pytest.raises(CoverdexError, match=r"nothing to index: 6 rejected \(6 empty\)"):
+        build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
+    assert len(read_rejections(rejection_report_path(tmp_path / "my.index"))) == 6
+
+
+def test_a_parquet_catalogue_gives_the_same_vectors(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    write_parquet_catalogue(
+        tmp_path / "same.parquet", list(open_catalogue(datacos.root))[::-1], storage="float32"
+    )
+    build_index(datacos.root, tmp_path / "a.index", encoder=tiny_encoder)
+    build_index(tmp_path / "same.parquet", tmp_path / "b.index", encoder=tiny_encoder)
+    one, other = Index.open(tmp_path / "a.index"), Index.open(tmp_path / "b.index")
+    assert one.performances == other.performances
+    assert other.embeddings == pytest.approx(one.embeddings, abs=1e-6)
+
+
+def test_two_steps_give_what_one_gives(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    datacos.path_of("W_0", "P_00").write_bytes(b"")
+    datacos.describe("W_9", "P_90")
+    datacos.write_metadata()
+    at_once = build_index(datacos.root, tmp_path / "a.index", encoder=tiny_encoder)
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    in_two = build_index_from_shards(tmp_path / "shards", tmp_path / "b.index")
+    files, others = everything(at_once.index), everything(in_two.index)
+    assert files.keys() == others.keys()
+    assert [n for n in files if files[n] != others[n]] == ["manifest.json"]  # it says from what
+    assert in_two.rejections == at_once.rejections
+    assert len(in_two.rejections) == 2
+    with pytest.raises(NotFoundError):
+        build_index_from_shards(tmp_path / "nothing", tmp_path / "c.index")
+
+
+def test_an_index_built_from_its_own_embeddings(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    build_index(datacos.root, tmp_path / "a.index", encoder=tiny_encoder)
+    build_index_from_shards(
+        tmp_path / "a.index" / "embeddings.parquet", tmp_path / "b.index", encoder_name="tiny"
+    )
+    one, other = Index.open(tmp_path / "a.index"), Index.open(tmp_path / "b.index")
+    assert np.array_equal(one.embeddings, other.embeddings)
+    assert other.manifest.encoder_id == tiny_encoder.id
+
+
+def test_leftovers_of_a_killed_write_are_removed(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    (tmp_path / ".my.index.abc.tmp").mkdir()
+    (tmp_path / ".other.index.abc.tmp").mkdir()
+    build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
+    assert [p.name for p in tmp_path.glob(".*")] == [".other.index.abc.tmp"]
+
+
+@pytest.mark.parametrize("epoch", ["yesterday", "1" * 30])
+def test_a_wrong_epoch_is_refused(
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: str,
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(CoverdexError, match="SOURCE_DATE_EPOCH"):
+        build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
+
+
+@pytest.mark.shared
+def test_real_recordings_find_the_same_neighbours_in_any_order(
+    covers80_dev: Path, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    items = list(open_catalogue(covers80_dev))
+    answers: list[dict[str, Any]] = []
+    for seed in (0, 1):
+        order = np.random.default_rng(seed).permutation(len(items))
+        path = tmp_path / f"{seed}.parquet"
+        write_parquet_catalogue(path, [items[i] for i in order], storage="float32")
+        build_index(path, tmp_path / f"{seed}.index", encoder=tiny_encoder)
+        index = Index.open(tmp_path / f"{seed}.index")
+        answers.append(
+            {
+                record.performance_id: [
+                    c.performance_id for c in index.search_by_id(record.performance_id, limit=5)
+                ]
+                for record, _ in items
+            }
+        )
+    assert answers[0] == answers[1]
+    assert len(answers[0]) == 41

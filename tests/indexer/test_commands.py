@@ -1,0 +1,274 @@
+"""The commands as a user types them: answers on stdout, the rest on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coverdex.cli import main
+from coverdex.indexer import read_rejections
+from coverdex.search import Index
+
+from .datacos_folder import DatacosFolder, made_up_catalogue, made_up_chroma, write_feature_file
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `coverdex` with these arguments, in this process."""
+
+    def call(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["coverdex", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def index(datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run) -> Path:
+    out = tmp_path / "my.index"
+    assert run("index", "build", datacos.root, "--out", out, "--encoder", tiny_checkpoint).code == 0
+    return out
+
+
+def test_build(datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run) -> None:
+    datacos.path_of("W_0", "P_00").write_bytes(b"")
+    arguments = ["index", "build", datacos.root, "--out", tmp_path / "my.index"]
+    arguments += ["--encoder", tiny_checkpoint]
+    answer = run(*arguments)
+    assert answer.code == 0
+    assert answer.out.startswith("indexed 5 performances in ")
+    assert answer.out.rstrip().endswith(
+        f"1 rejected (1 empty): see {tmp_path / 'my.index.rejected.parquet'}"
+    )
+    assert "embedding: 0 of 6 performances" in answer.err.splitlines()
+    again = run(*arguments)
+    assert (again.code, again.out) == (1, "")
+    assert "exists already" in again.err
+    answer = run(*arguments, "--overwrite", "--json")
+    assert answer.code == 0
+    assert answer.document["n_indexed"] == 5
+    assert answer.document["rejections"][0]["reason"] == "empty"
+    assert "1 rejected" in answer.err
+
+
+def test_strict_build(
+    datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    datacos.path_of("W_0", "P_00").write_bytes(b"")
+    out = tmp_path / "my.index"
+    arguments = ["index", "build", datacos.root, "--out", out, "--encoder", tiny_checkpoint]
+    answer = run(*arguments, "--strict", "--json")
+    assert (answer.code, answer.out) == (1, "")
+    assert "1 rejected (1 empty)" in answer.err
+    assert not out.exists()
+    (rejection,) = read_rejections(tmp_path / "my.index.rejected.parquet")
+    assert rejection.performance == "P_00"
+    datacos.add("W_0", "P_00")
+    assert run(*arguments, "--strict").code == 0
+
+
+def test_build_tells_what_it_cannot_find(datacos: DatacosFolder, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "x.index"
+    assert run("index", "build", tmp_path / "nowhere", "--out", out).code == 3
+    assert run("index", "build", datacos.root, "--out", out, "--encoder", "nobody").code == 3
+    assert run("index", "build", datacos.root).code == 2
+    wrong_kind = run("index", "build", datacos.root, "--out", out, "--kind", "crema")
+    assert wrong_kind.code == 1
+    assert "no crema features" in wrong_kind.err
+
+
+def test_info(index: Path, run: Run) -> None:
+    answer = run("index", "info", index, "--json")
+    assert answer.code == 0
+    assert answer.document["count"] == 6
+    assert answer.document["works"] == 3
+    assert answer.document["performances_with_covers"] == 6
+    assert answer.document["encoder_name"] == "tiny"
+    table = run("index", "info", index)
+    assert "performances with covers" in table.out
+    assert run("index", "info", index.parent / "nowhere").code == 3
+
+
+def test_embed_then_build(
+    datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, index: Path, run: Run
+) -> None:
+    arguments = ["embed", datacos.root, "--out", tmp_path / "shards", "--encoder", tiny_checkpoint]
+    answer = run(*arguments, "--json")
+    assert answer.code == 0
+    assert answer.document["shards"] == ["shard-00000.parquet"]
+    assert (answer.document["n_embedded"], answer.document["n_kept"]) == (6, 0)
+    assert run(*arguments, "--json").document["n_kept"] == 6
+    built = run("index", "build", tmp_path / "shards", "--out", tmp_path / "other.index")
+    assert built.code == 0
+    one, other = Index.open(index), Index.open(tmp_path / "other.index")
+    assert np.array_equal(one.embeddings, other.embeddings)
+    refused = run(
+        "index", "build", tmp_path / "shards", "--out", tmp_path / "x", "--encoder", tiny_checkpoint
+    )
+    assert refused.code == 2
+
+
+def test_embed_files_by_name_and_by_list(
+    datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    files = sorted(datacos.features.rglob("*.h5"))
+    (tmp_path / "list.txt").write_text("\n".join(map(str, files[1:])) + "\n\n")
+    silent = write_feature_file(
+        tmp_path / "silent.h5", "W_8", "P_8", hpcp=np.zeros((90, 12), np.float32)
+    )
+    arguments = ["embed", files[0], silent, "--list", tmp_path / "list.txt"]
+    arguments += ["--out", tmp_path / "shards", "--encoder", tiny_checkpoint]
+    answer = run(*arguments, "--json")
+    assert answer.code == 0
+    assert answer.document["n_embedded"] == 6
+    assert [r["reason"] for r in answer.document["rejections"]] == ["no-energy"]
+    assert "no-energy" in answer.err
+    assert run(*arguments, "--strict").code == 1
+    assert run("embed", "--out", tmp_path / "x").code == 2
+    assert run("embed", datacos.root, files[0], "--out", tmp_path / "x").code == 2
+    assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "half").code == 2
+
+
+def test_add_update_remove(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    encoder = ["--encoder", tiny_checkpoint]
+    release = write_feature_file(
+        tmp_path / "W_1_hpcp" / "P_99_hpcp.h5", "W_1", "P_99", hpcp=made_up_chroma(99)
+    )
+    added = run("index", "add", index, release, *encoder, "--json")
+    assert added.code == 0
+    assert added.document["added"] == ["P_99"]
+    assert len(Index.open(index)) == 7
+    assert run("index", "info", index, "--json").document["changes"] == {"added": 1, "removed": 0}
+
+    refused = run("index", "add", index, datacos.root, *encoder)
+    assert refused.code == 1
+    assert "6 of 6 performances are in" in refused.err
+    datacos.add("W_0", "P_00", hpcp=made_up_chroma(12345))
+    before = Index.open(index).embedding("P_00")
+    updated = run("index", "add", index, datacos.root, *encoder, "--update", "--json")
+    assert sorted(updated.document["updated"]) == ["P_00", "P_01", "P_10", "P_11", "P_20", "P_21"]
+    assert not np.allclose(Index.open(index).embedding("P_00"), before)
+
+    removed = run("index", "remove", index, "P_99", "P_nobody", "--json")
+    assert removed.code == 0
+    assert removed.document == {"removed": ["P_99"], "unknown": ["P_nobody"]}
+    assert "P_99" not in Index.open(index)
+    assert run("index", "remove", index, "P_99").code == 3
+    assert run("index", "remove", index).code == 2
+
+    unknown = run("index", "update", index, release, *encoder)
+    assert unknown.code == 3
+    assert "1 of 1 performances to update are not in" in unknown.err
+    assert run("index", "update", index, datacos.root, *encoder).code == 0
+
+
+def test_an_addition_is_searched_and_survives_compaction(
+    index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    more = made_up_catalogue(tmp_path / "more" / "da-tacos", n_works=1)
+    more.path_of("W_0", "P_00").rename(more.path_of("W_0", "P_77"))
+    del more.metadata["W_0"]["P_00"], more.metadata["W_0"]["P_01"]
+    more.add("W_0", "P_77", hpcp=made_up_chroma(77))
+    more.path_of("W_0", "P_01").unlink()
+    more.describe("W_0", "P_78", extra_column="text")  # has no file
+    more.write_metadata()
+    answer = run(
+        "index", "add", index, more.root, "--encoder", tiny_checkpoint, "--json", "--strict"
+    )
+    assert answer.code == 1  # strict, but P_77 is in
+    assert answer.document["added"] == ["P_77"]
+    assert [r["performance"] for r in answer.document["rejections"]] == ["P_78"]
+    expected = [c.performance_id for c in Index.open(index).search_by_id("P_77", limit=6)]
+    compacted = run("index", "compact", index, "--json")
+    assert compacted.document["count"] == 7
+    assert compacted.document["generation"] == 2
+    assert "nothing to compact" in run("index", "compact", index).out
+    index_now = Index.open(index)
+    assert [c.performance_id for c in index_now.search_by_id("P_77", limit=6)] == expected
+    assert index_now.metadata("P_77")["title"] == "Title of P_77"
+
+
+def test_add_shards(
+    index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run, datacos: DatacosFolder
+) -> None:
+    run("index", "remove", index, "P_00", "P_01")
+    shards = tmp_path / "shards"
+    run("embed", datacos.root, "--out", shards, "--encoder", tiny_checkpoint)
+    assert run("index", "add", index, shards).code == 1
+    answer = run("index", "add", index, shards, "--update", "--json")
+    assert sorted(answer.document["added"]) == ["P_00", "P_01"]
+    assert len(answer.document["updated"]) == 4
+
+
+def test_another_encoder_is_refused(index: Path, datacos: DatacosFolder, run: Run) -> None:
+    answer = run("index", "add", index, datacos.root, "--update", "--encoder", "siamese-cnn")
+    assert answer.code == 4
+    assert "tiny-" in answer.err
+
+
+def test_verify(index: Path, run: Run) -> None:
+    answer = run("index", "verify", index)
+    assert answer.code == 0
+    assert answer.out.rstrip().endswith("whole")
+    damaged = index / "embeddings.parquet"
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(bytes(content))
+    answer = run("index", "verify", index, "--json")
+    assert answer.code == 1
+    assert answer.document["whole"] is False
+    assert "embeddings.parquet" in answer.document["problems"][0]
+    assert run("index", "verify", index.parent / "nowhere").code == 3
+
+
+@pytest.mark.shared
+def test_real_recordings_from_end_to_end(covers80_dev: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "covers80.index"
+    built = run("index", "build", covers80_dev, "--out", out, "--json", "--strict")
+    assert built.code == 0
+    assert built.document["n_indexed"] == 41
+    asked = run("query", out, "--performance", "P_80000", "--top", "40", "--json")
+    assert asked.code == 0
+    assert sorted(c["rank"] for c in asked.document["candidates"]) == list(range(1, 41))
+    assert sum(c["correct"] for c in asked.document["candidates"]) == 2
+
+
+@pytest.mark.shared
+def test_an_original_file_from_end_to_end(shared_data: Path, tmp_path: Path, run: Run) -> None:
+    sample = shared_data / "datacos_sample"
+    out = tmp_path / "sample.index"
+    built = run("index", "build", sample, "--out", out)
+    assert built.code == 0
+    assert "indexed 1 performances" in built.out
+    file = next(sample.rglob("*_hpcp.h5"))
+    asked = run("query", out, "--hpcp", file, "--json")
+    assert asked.code == 0
+    assert asked.document["query"]["performance_id"] == "P_547131"
