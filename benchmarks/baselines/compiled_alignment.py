@@ -11,8 +11,9 @@ makes it fast is less the compiler than the order of the work:
   (non-negative floats sort like the integers that spell them). Each step counts a row against one
   limit, which compilers turn into SIMD; it stops as soon as exactly k lie below;
 * neither recursion looks to the left within its own row, so a row is a few SIMD loops over the
-  columns, and only the last rows are kept. The loops are short functions of few arrays: with more,
-  the compiler gives up proving that they don't overlap.
+  columns, and only the last rows are kept. The loops are short functions of few arrays (with more,
+  the compiler gives up proving that they don't overlap), and none takes a maximum in place (it
+  would become a conditional store, which stays scalar).
 
 The functions release the GIL, so threads share the work. They are compiled on first use (some
 seconds) and cached on disk.
@@ -206,7 +207,7 @@ def _qmax(distances, row_limits, column_limits, onset, extension):  # type: igno
     paid = np.zeros((3, m), dtype=np.float32)  # paths less the cost of leaving them
     matched = np.empty(m - 2, dtype=np.float32)
     disrupted = np.empty(m - 2, dtype=np.float32)
-    best = np.zeros(m, dtype=np.float32)
+    best = _ZERO
     # Costs in the first two rows and columns can stay 0: below 0, they lose against 0 anyway.
     for i in range(2, n):
         now, one, two = i % 3, (i - 1) % 3, (i - 2) % 3
@@ -216,8 +217,8 @@ def _qmax(distances, row_limits, column_limits, onset, extension):  # type: igno
         limit = row_limits[i]
         _choose(row, limit, column_limits[2:], matched, disrupted, paths[now, 2:])
         _pay(row, limit, column_limits[2:], onset, extension, paths[now, 2:], paid[now, 2:])
-        _raise_to(paths[now], best)
-    return best.max()
+        best = max(best, _row_maximum(paths[now]))
+    return best
 
 
 @_compiled
@@ -228,32 +229,35 @@ def _dmax(distances, row_limits, column_limits, onset, extension):  # type: igno
     paths = np.zeros((4, m), dtype=np.float32)
     paid = np.zeros((4, m), dtype=np.float32)
     near = np.zeros((4, m), dtype=np.float32)
+    down_both = np.empty(m - 3, dtype=np.float32)
+    right_both = np.empty(m - 3, dtype=np.float32)
+    short = np.empty(m - 3, dtype=np.float32)
     matched = np.empty(m - 3, dtype=np.float32)
     disrupted = np.empty(m - 3, dtype=np.float32)
-    best = np.zeros(m, dtype=np.float32)
+    best = _ZERO
     for i in range(n):
         now, one, two, three = i % 4, (i - 1) % 4, (i - 2) % 4, (i - 3) % 4
         _mark(distances[i], row_limits[i], column_limits, near[now])
         if i >= 3:
-            down_one, down_two = near[one, 3:], near[two, 3:]
-            right_one, right_two = near[now, 2:-1], near[now, 1:-2]
-            for rows, out in ((paths, matched), (paid, disrupted)):
-                _copy(rows[one, 2:-1], out)
-                _raise_to_passed(rows[two, 2:-1], down_one, out)
-                _raise_to_passed(rows[one, 1:-2], right_one, out)
-                _raise_to_both_passed(rows[three, 2:-1], down_one, down_two, out)
-                _raise_to_both_passed(rows[one, :-3], right_one, right_two, out)
-            _choose(
-                distances[i, 3:],
-                row_limits[i],
-                column_limits[3:],
-                matched,
-                disrupted,
-                paths[now, 3:],
+            down, right = near[one, 3:], near[now, 2:-1]
+            _sum(down, near[two, 3:], down_both)
+            _sum(right, near[now, 1:-2], right_both)
+            # First the steps over at most two states, then those over three.
+            _largest_passed(
+                paths[one, 2:-1], paths[two, 2:-1], down, paths[one, 1:-2], right, short
             )
-            _raise_to(paths[now], best)
+            _largest_passed(
+                short, paths[three, 2:-1], down_both, paths[one, :-3], right_both, matched
+            )
+            _largest_passed(paid[one, 2:-1], paid[two, 2:-1], down, paid[one, 1:-2], right, short)
+            _largest_passed(
+                short, paid[three, 2:-1], down_both, paid[one, :-3], right_both, disrupted
+            )
+            row, limits = distances[i, 3:], column_limits[3:]
+            _choose(row, row_limits[i], limits, matched, disrupted, paths[now, 3:])
+            best = max(best, _row_maximum(paths[now]))
         _pay(distances[i], row_limits[i], column_limits, onset, extension, paths[now], paid[now])
-    return best.max()
+    return best
 
 
 @_compiled
@@ -283,18 +287,20 @@ def _pay(row, limit, column_limits, onset, extension, paths, out):  # type: igno
 
 
 @_compiled
-def _raise_to(source, out):  # type: ignore[no-untyped-def]
+def _sum(a, b, out):  # type: ignore[no-untyped-def]
     for j in range(out.shape[0]):
-        out[j] = max(out[j], source[j])
+        out[j] = a[j] + b[j]
 
 
 @_compiled
-def _raise_to_passed(source, passed, out):  # type: ignore[no-untyped-def]
+def _largest_passed(a, b, passed_b, c, passed_c, out):  # type: ignore[no-untyped-def]
     for j in range(out.shape[0]):
-        out[j] = max(out[j], source[j] + passed[j])
+        out[j] = max(a[j], max(b[j] + passed_b[j], c[j] + passed_c[j]))
 
 
-@_compiled
-def _raise_to_both_passed(source, first, second, out):  # type: ignore[no-untyped-def]
-    for j in range(out.shape[0]):
-        out[j] = max(out[j], source[j] + first[j] + second[j])
+@_reordered
+def _row_maximum(row):  # type: ignore[no-untyped-def]
+    best = row[0]
+    for j in range(row.shape[0]):
+        best = max(best, row[j])
+    return best
