@@ -29,12 +29,14 @@ if TYPE_CHECKING:
         IndexExistsError,
         IndexFormatError,
         IndexLockedError,
+        IndexPlanError,
         InvalidQueryError,
         PerformanceExistsError,
     )
     from .filters import Condition
     from .index import Index
     from .manifest import Manifest
+    from .plan import Plan
     from .verify import Verification, verify_index
     from .writer import write_embeddings, write_index
 
@@ -44,6 +46,8 @@ _HOME_OF = {
     "Condition": "filters",
     "IndexEditor": "editor",
     "IndexLockedError": "errors",
+    "IndexPlanError": "errors",
+    "Plan": "plan",
     "PerformanceExistsError": "errors",
     "Index": "index",
     "IndexExistsError": "errors",
@@ -65,9 +69,11 @@ __all__ = [
     "IndexExistsError",
     "IndexFormatError",
     "IndexLockedError",
+    "IndexPlanError",
     "InvalidQueryError",
     "Manifest",
     "PerformanceExistsError",
+    "Plan",
     "Verification",
     "verify_index",
     "write_embeddings",

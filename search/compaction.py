@@ -15,7 +15,9 @@ from .change_log import log_name
 from .durability import folder_in_the_making, publish_folder
 from .locks import LOCK_NAME, is_read
 from .manifest import MANIFEST_NAME, PARTS, Manifest
+from .plan import DEFAULT_RECALL
 from .snapshot import Snapshot
+from .tuning import build_structure
 from .writer import FILE_NAMES, now_in_utc, software_versions, write_parts
 
 _GENERATION_FOLDERS = "generation-"
@@ -34,28 +36,35 @@ def compacted(folder: Path, snapshot: Snapshot, factory: str) -> Manifest:
     target = folder / f"{_GENERATION_FOLDERS}{number:06d}"
     if target.exists():  # of a compaction that was killed before its manifest was in place
         shutil.rmtree(target)
+    said_by_hand = factory == old.factory and "measured" not in old.plan
     with folder_in_the_making(target) as made:
+        structure = build_structure(
+            snapshot.embeddings,
+            factory=factory,
+            search_parameters=old.search_parameters if said_by_hand else None,
+            memory=old.plan.get("memory_budget"),
+            recall=old.plan.get("recall_wanted", DEFAULT_RECALL),
+        )
         records = write_parts(
             made,
+            structure.index,
             snapshot.embeddings,
             snapshot.performances,
             encoder_id=old.encoder_id,
-            factory=factory,
         )
         publish_folder(made, target)
     moved = {
         part: replace(record, path=f"{target.name}/{record.path}")
         for part, record in records.items()
     }
-    same = factory == old.factory
     manifest = replace(
         old,
         count=snapshot.count,
-        factory=factory,
+        factory=structure.factory,
         created=now_in_utc(),
         files={**old.files, **moved},
-        search_parameters=old.search_parameters if same else {},
-        plan=old.plan if same else {},
+        search_parameters=structure.search_parameters,
+        plan=structure.plan,
         made_by=software_versions(),
         generation=number,
     )

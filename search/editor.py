@@ -34,6 +34,7 @@ from .index import Index
 from .locks import WriterLock
 from .manifest import Manifest
 from .performances import normalised
+from .plan import AUTO
 from .snapshot import Snapshot
 from .writer import checked_embeddings
 
@@ -219,7 +220,8 @@ class IndexEditor:
         Parameters
         ----------
         factory : str, optional
-            FAISS factory string of the new files; the present one if not given.
+            FAISS factory string of the new files, ``"auto"`` to plan it for what the index holds
+            now. If not given, it is planned again if it was planned before, and stays otherwise.
 
         Returns
         -------
@@ -236,7 +238,8 @@ class IndexEditor:
             old = self._manifest
             if not now.is_changed and factory in (None, old.factory):
                 return old
-            manifest = compacted(self._folder, now, factory or old.factory)
+            planned = "reason" in old.plan
+            manifest = compacted(self._folder, now, factory or (AUTO if planned else old.factory))
             if self._log is not None:
                 self._log.close()
                 self._log = None

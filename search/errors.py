@@ -15,6 +15,7 @@ __all__ = [
     "IndexExistsError",
     "IndexFormatError",
     "IndexLockedError",
+    "IndexPlanError",
     "InvalidQueryError",
     "NotFoundError",
     "PerformanceExistsError",
@@ -45,3 +46,7 @@ class IndexLockedError(CoverdexError):
 
 class PerformanceExistsError(CoverdexError):
     """A performance would be added that the index has already."""
+
+
+class IndexPlanError(CoverdexError, ValueError):
+    """No index can be planned as asked: too little memory, or a recall that is no share."""

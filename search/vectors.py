@@ -231,7 +231,8 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     try:
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
-            index.train(_training_sample(embeddings, int(getattr(index, "nlist", 256))))
+            rows = training_rows(n, int(getattr(index, "nlist", 256)))
+            index.train(embeddings if rows is None else np.ascontiguousarray(embeddings[rows]))
         index.add(embeddings)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
@@ -241,13 +242,15 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     return index
 
 
-def _training_sample(embeddings: NDArray[np.float32], n_lists: int) -> NDArray[np.float32]:
+def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
+    """Say which of ``n`` vectors train an inverted file, ascending; None for all of them.
+
+    Seeded, so that the same vectors give the same index.
+    """
     wanted = n_lists * TRAINING_VECTORS_PER_LIST
-    if len(embeddings) <= wanted:
-        return embeddings
-    chosen = np.random.default_rng(TRAINING_SEED).choice(len(embeddings), wanted, replace=False)
-    sample: NDArray[np.float32] = np.ascontiguousarray(embeddings[np.sort(chosen)])
-    return sample
+    if n <= wanted:
+        return None
+    return np.sort(np.random.default_rng(TRAINING_SEED).choice(n, wanted, replace=False))
 
 
 def nearest_exactly(

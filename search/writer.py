@@ -22,7 +22,9 @@ from .errors import IndexExistsError, IndexFormatError
 from .locks import WriterLock
 from .manifest import EMBEDDINGS, MANIFEST_NAME, PERFORMANCES, VECTORS, FileRecord, Manifest
 from .performances import PERFORMANCE_ID, normalised
-from .vectors import build_vectors, faiss
+from .plan import AUTO, DEFAULT_RECALL
+from .tuning import build_structure
+from .vectors import faiss
 
 #: Where the parts of the first generation lie.
 FILE_NAMES = {
@@ -48,9 +50,10 @@ def write_index(
     encoder_id: str,
     encoder_name: str,
     source: str | Mapping[str, Any],
-    factory: str = "Flat",
+    factory: str = AUTO,
     search_parameters: Mapping[str, Any] | None = None,
-    plan: Mapping[str, Any] | None = None,
+    memory: int | None = None,
+    recall: float = DEFAULT_RECALL,
     attachments: Mapping[str, pa.Table] | None = None,
     overwrite: bool = False,
     created: str | None = None,
@@ -70,10 +73,16 @@ def write_index(
         Who made the embeddings: :attr:`coverdex.encoder.Encoder.id` and ``name``.
     source : str or mapping
         What the index is built from; goes into the manifest, so it must be JSON.
-    factory : str, default "Flat"
-        FAISS factory string.
-    search_parameters, plan : mapping, optional
-        See :class:`~coverdex.search.manifest.Manifest`.
+    factory : str, default "auto"
+        FAISS factory string. ``"auto"`` plans one: ``Flat`` up to 250,000 vectors, see
+        :mod:`coverdex.search.plan`.
+    search_parameters : mapping, optional
+        How the FAISS index is asked, such as ``{"nprobe": 16}``; if not given, measured where it
+        matters (:mod:`coverdex.search.tuning`).
+    memory : int, optional
+        Bytes that the FAISS index may take when it is served.
+    recall : float, default 0.99
+        Share of the true nearest ten that searches are to find.
     attachments : mapping of str to pyarrow.Table, optional
         Further Parquet files to put into the folder under the index's checksums, such as
         ``{"rejected.parquet": ...}``.
@@ -97,6 +106,8 @@ def write_index(
     IndexFormatError
         When embeddings and performances do not agree, embeddings are not finite or not of length
         1, an id is missing or listed twice, or the factory string is unknown.
+    IndexPlanError
+        When no FAISS index fits into ``memory``.
     OSError
         When the disk refuses; nothing of the index is then left behind.
     """
@@ -107,7 +118,14 @@ def write_index(
     if not np.array_equal(order, np.arange(len(order))):
         checked = checked[order]
     with folder_in_the_making(target) as made:
-        records = write_parts(made, checked, table, encoder_id=encoder_id, factory=factory)
+        structure = build_structure(
+            checked,
+            factory=factory,
+            search_parameters=search_parameters,
+            memory=memory,
+            recall=recall,
+        )
+        records = write_parts(made, structure.index, checked, table, encoder_id=encoder_id)
         for name, attachment in (attachments or {}).items():
             pq.write_table(attachment, made / name)
             sync(made / name)
@@ -117,12 +135,12 @@ def write_index(
             encoder_name=encoder_name,
             dimension=checked.shape[1],
             count=len(checked),
-            factory=factory,
+            factory=structure.factory,
             created=created or now_in_utc(),
             source=source,
             files=records,
-            search_parameters=dict(search_parameters or {}),
-            plan=dict(plan or {}),
+            search_parameters=structure.search_parameters,
+            plan=structure.plan,
             made_by=software_versions(),
         )
         manifest.write(made)
@@ -165,37 +183,36 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
 def write_parts(
     folder: Path,
+    vectors: Any,
     embeddings: NDArray[np.float32],
     performances: pa.Table,
     *,
     encoder_id: str,
-    factory: str,
-    within: Path | None = None,
 ) -> dict[str, FileRecord]:
     """Write and flush the three files of one generation; return their records.
 
     Parameters
     ----------
     folder : Path
-        Where the files go.
+        Where the files go; their records are relative to it.
+    vectors : faiss.Index
+        Of the embeddings.
     embeddings : ndarray, shape (n, dimension), float32
         In the order of ``performances``.
     performances : pyarrow.Table
         As :func:`~coverdex.search.performances.normalised` gives it.
-    encoder_id, factory : str
+    encoder_id : str
         See :func:`write_index`.
-    within : Path, optional
-        The index's folder, if ``folder`` lies inside it; paths in the records start there.
     """
     paths = {part: folder / name for part, name in FILE_NAMES.items()}
-    write_vectors(paths[VECTORS], build_vectors(embeddings, factory))
+    write_vectors(paths[VECTORS], vectors)
     pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
     write_embeddings(
         paths[EMBEDDINGS], performances.column(PERFORMANCE_ID), embeddings, encoder_id=encoder_id
     )
     for path in paths.values():
         sync(path)
-    return {part: FileRecord.of(path, within or folder) for part, path in paths.items()}
+    return {part: FileRecord.of(path, folder) for part, path in paths.items()}
 
 
 def write_vectors(path: Path, index: Any) -> None:

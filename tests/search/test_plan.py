@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coverdex.search import Index, IndexEditor, IndexPlanError
+from coverdex.search.plan import FLAT_UP_TO, n_lists, plan
+from coverdex.search.tuning import build_structure
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up
+
+MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "factory", "bytes_per_vector"),
+    [
+        (0, {}, "Flat", 0),
+        (15_000, {}, "Flat", 256),
+        (FLAT_UP_TO, {}, "Flat", 256),
+        # Half the memory: float16; a quarter: bytes.
+        (15_000, {"memory": 15_000 * 255}, "SQfp16", 128),
+        (15_000, {"memory": 15_000 * 64}, "SQ8", 64),
+        # 64 x 2 bytes and an id; 4,096 centroids of 256 bytes spread over a million.
+        (MILLION, {}, "IVF4096,SQfp16", 128 + 8 + 4096 * 256 / MILLION),
+        (MILLION, {"memory": 80 * MILLION}, "IVF4096,SQ8", 64 + 8 + 4096 * 256 / MILLION),
+        (MILLION, {"recall": 1}, "Flat", 256),
+        (10 * MILLION, {"recall": 0.9}, "IVF16384,SQfp16", 128 + 8 + 16384 * 256 / MILLION / 10),
+    ],
+)
+def test_plans(count: int, options: dict, factory: str, bytes_per_vector: float) -> None:
+    found = plan(count, 64, **options)
+    assert found.factory == factory
+    assert found.bytes_per_vector == pytest.approx(bytes_per_vector)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"memory": 15_000 * 63},
+        {"memory": 15_000 * 255, "recall": 1},
+        {"recall": 0},
+        {"recall": 1.5},
+        {"recall": float("nan")},
+    ],
+)
+def test_what_cannot_be_planned(options: dict) -> None:
+    with pytest.raises(IndexPlanError):
+        plan(15_000, 64, **options)
+
+
+@given(
+    count=st.integers(1, 50 * MILLION),
+    share=st.floats(0.05, 2),
+    recall=st.floats(0.5, 1),
+)
+@settings(max_examples=50, deadline=None)
+def test_a_plan_keeps_to_its_budget(count: int, share: float, recall: float) -> None:
+    memory = int(count * 256 * share)
+    try:
+        found = plan(count, 64, memory=memory, recall=recall)
+    except IndexPlanError:
+        assert memory < count * (256 if recall == 1 else 64 + 8) + n_lists(count) * 256
+    else:
+        assert found.bytes_per_vector * count <= memory
+        assert found == plan(count, 64, memory=memory, recall=recall)
+
+
+def test_the_memory_planned_is_the_memory_taken(tmp_path: Path) -> None:
+    catalogue = make_up(3_000)
+    for factory, per_vector in (("Flat", 256), ("SQfp16", 128), ("IVF32,SQ8", 72)):
+        catalogue.write(tmp_path / factory, factory=factory)
+        size = (tmp_path / factory / "vectors.faiss").stat().st_size
+        lists = 32 * 256 if "IVF" in factory else 0
+        assert size == pytest.approx(3_000 * per_vector + lists, rel=0.02)
+
+
+def recall_at_10(index: Index, catalogue: MadeUp) -> float:
+    names = catalogue.ids[::7]
+    rough = index.search_by_ids(names, limit=10)
+    exact = index.search_by_ids(names, limit=10, exact=True)
+    return float(
+        np.mean(
+            [
+                len({c.performance_id for c in one} & {c.performance_id for c in other}) / 10
+                for one, other in zip(rough, exact, strict=True)
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize("recall", [0.6, 0.95])
+def test_the_recall_measured_is_the_recall_had(tmp_path: Path, recall: float) -> None:
+    catalogue = make_up(2_000, versions=5)
+    manifest = catalogue.write(tmp_path / "i", factory="IVF64,SQfp16", recall=recall)
+    measured = manifest.plan["measured"]
+    assert measured["reached"]
+    tried = measured["tried"]
+    assert [entry["nprobe"] for entry in tried] == sorted({entry["nprobe"] for entry in tried})
+    assert tried[-1]["recall_at_10"] >= recall
+    assert all(entry["recall_at_10"] < recall for entry in tried[:-1])
+    assert manifest.search_parameters == {"nprobe": tried[-1]["nprobe"]}
+    assert all(entry["queries_per_second"] > 0 for entry in tried)
+    opened = Index.open(tmp_path / "i")
+    assert recall_at_10(opened, catalogue) == pytest.approx(tried[-1]["recall_at_10"], abs=0.08)
+
+
+def test_more_recall_asks_more_lists(tmp_path: Path) -> None:
+    catalogue = make_up(2_000, versions=5)
+    probes = [
+        build_structure(
+            catalogue.embeddings, factory="IVF64,SQfp16", recall=recall
+        ).search_parameters["nprobe"]
+        for recall in (0.3, 0.7, 0.97)
+    ]
+    assert probes == sorted(set(probes))
+
+
+def test_a_recall_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    # So close together that 8 bits per component cannot tell them apart.
+    close = np.zeros((400, DIMENSION)) + np.eye(DIMENSION)[0]
+    close += 1e-4 * rng.standard_normal(close.shape)
+    close[0, 1:] = 3
+    close /= np.linalg.norm(close, axis=1, keepdims=True)
+    structure = build_structure(close.astype(np.float32), factory="IVF8,SQ4", recall=0.99)
+    assert structure.plan["measured"]["reached"] is False
+    assert structure.search_parameters == {"nprobe": 8}
+
+
+def test_the_plan_is_in_the_manifest_and_made_again_when_compacted(tmp_path: Path) -> None:
+    catalogue = make_up(60)
+    catalogue.write(tmp_path / "i", memory=60 * 130)
+    manifest = Index.open(tmp_path / "i").manifest
+    assert manifest.factory == "SQfp16"
+    assert manifest.plan["memory_budget"] == 60 * 130
+    assert "float16" in manifest.plan["reason"]
+    with IndexEditor(tmp_path / "i") as editor:
+        editor.remove(catalogue.ids[:40])
+        assert editor.compact().factory == "Flat"  # twenty fit as they are
+        editor.add([{"performance_id": "P_x"}], catalogue.embeddings[:1], encoder_id=ENCODER_ID)
+        assert editor.compact(factory="SQ8").plan == {}
+        editor.remove("P_x")
+        assert editor.compact().factory == "SQ8"
+
+
+def test_the_same_vectors_give_the_same_structure(tmp_path: Path) -> None:
+    import faiss
+
+    catalogue = make_up(1_500)
+    built = [
+        faiss.serialize_index(build_structure(catalogue.embeddings, factory="IVF16,SQfp16").index)
+        for _ in range(2)
+    ]
+    assert np.array_equal(built[0], built[1])
