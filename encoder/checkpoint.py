@@ -45,7 +45,7 @@ CARD_FILE = "README.md"
 #: Where the checkpoints that come with the package lie.
 SHIPPED = Path(__file__).resolve().parent / "checkpoints"
 #: The checkpoint that is used when none is named.
-DEFAULT_CHECKPOINT = "siamese-cnn"
+DEFAULT_CHECKPOINT = "coverdex-64"
 
 
 @dataclass(frozen=True, eq=False)
