@@ -39,6 +39,29 @@ def query(
             "--encoder", help="Name or folder of the encoder for --hpcp; default: the index's own."
         ),
     ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable.",
+        ),
+    ] = None,
+    exclude_work: Annotated[
+        list[str] | None,
+        typer.Option("--exclude-work", help="Leave this work out; repeatable."),
+    ] = None,
+    one_per_work: Annotated[
+        bool, typer.Option("--one-per-work", help="Only the nearest performance of each work.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every embedding in float32.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write the candidates to a .csv, .jsonl or .parquet file."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank the nearest covers of one performance.
@@ -50,15 +73,26 @@ def query(
         raise typer.BadParameter("give one of --performance and --hpcp")
     if hpcp is None and (frame_rate is not None or encoder is not None):
         raise typer.BadParameter("--frame-rate and --encoder go with --hpcp")
+    if out is not None and out.suffix not in (".csv", ".jsonl", ".parquet"):
+        raise typer.BadParameter(f"--out {out} ends neither in .csv nor .jsonl nor .parquet")
     from .index import Index
 
     opened = Index.open(index)
-    if hpcp is None:
-        assert performance is not None
+    options = {
+        "limit": top,
+        "where": where or [],
+        "exclude_works": exclude_work or [],
+        "one_per_work": one_per_work,
+        "exact": exact,
+    }
+    if performance is not None:
         asked = _describe(opened, performance)
-        candidates = opened.search_by_id(performance, limit=top)
+        candidates = opened.search_by_id(performance, **options)
     else:
-        asked, candidates = _ask_about_file(opened, hpcp, frame_rate, encoder, top)
+        assert hpcp is not None
+        asked, candidates = _ask_about_file(opened, hpcp, frame_rate, encoder, options)
+    if out is not None:
+        _write(out, asked, candidates)
     if as_json:
         print(json.dumps(_document(opened, asked, candidates), ensure_ascii=False, indent=2))
     else:
@@ -71,7 +105,11 @@ def _describe(index: Index, performance_id: str) -> dict[str, Any]:
 
 
 def _ask_about_file(
-    index: Index, path: Path, frame_rate: float | None, encoder_name: str | None, top: int
+    index: Index,
+    path: Path,
+    frame_rate: float | None,
+    encoder_name: str | None,
+    options: dict[str, Any],
 ) -> tuple[dict[str, Any], list[Candidate]]:
     from ..encoder import Chroma, Encoder, read_chroma
 
@@ -90,7 +128,16 @@ def _ask_about_file(
     own = file.performance_id
     if own is not None and own in index:
         print(f"{own} is in the index itself and left out of its answer", file=sys.stderr)
-    return asked, index.search(encoder.embed(chroma), limit=top, exclude=own or ())
+    return asked, index.search(encoder.embed(chroma), exclude=own or (), **options)
+
+
+def _write(out: Path, asked: dict[str, Any], candidates: list[Candidate]) -> None:
+    from .export import candidate_table, write_table
+
+    name = asked["performance_id"] or asked.get("path", "")
+    table = candidate_table([name], [candidates])
+    n_rows = write_table([table], out, file_format=out.suffix.removeprefix("."))
+    print(f"{n_rows} candidates written to {out}", file=sys.stderr)
 
 
 def _is_cover(asked: dict[str, Any], candidate: Candidate) -> bool | None:

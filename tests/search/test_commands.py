@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from coverdex.cli import app, exit_code_of
 from coverdex.encoder import IncompatibleError, NotFoundError
-from coverdex.search import Index
+from coverdex.search import Index, InvalidQueryError
 from typer.testing import CliRunner, Result
 
 from .made_up import MadeUp
@@ -45,6 +46,24 @@ def test_square_brackets_in_titles_are_text(catalogue: MadeUp, tmp_path: Path) -
     table = catalogue.performances.drop(["title"]).append_column("title", [titles])
     catalogue.write(tmp_path / "i", performances=table)
     assert "[bold]Hey[/bold] [Live]" in ask(tmp_path / "i", "--performance", "P_1").stdout
+
+
+def test_filters_and_files(written: Path, tmp_path: Path) -> None:
+    filters = ["--where", "key in C,G", "--where", "year>=1900", "--one-per-work"]
+    out = tmp_path / "found.csv"
+    result = ask(written, "-p", "P_7", *filters, "--exclude-work", "W_2", "--out", out, "--json")
+    found = json.loads(result.stdout)["candidates"]
+    assert len(found) == 10
+    assert all(candidate["metadata"]["key"] in ("C", "G") for candidate in found)
+    assert all(candidate["metadata"]["year"] is not None for candidate in found)
+    works = [candidate["work_id"] for candidate in found]
+    assert len(set(works)) == 10
+    assert "W_2" not in works
+    rows = list(csv.DictReader(out.open()))
+    assert [row["performance_id"] for row in rows] == [c["performance_id"] for c in found]
+    assert {row["query"] for row in rows} == {"P_7"}
+    assert isinstance(ask(written, "-p", "P_7", "--where", "tempo=3").exception, InvalidQueryError)
+    assert ask(written, "-p", "P_7", "--out", "found.xlsx").exit_code == 2
 
 
 def test_wrong_usage_is_exit_code_2(written: Path) -> None:
