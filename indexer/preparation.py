@@ -8,8 +8,9 @@ the megabyte that they came from.
 
 The processes are *spawned*, never forked: forking a process whose OpenMP threads have run (torch's
 have) leaves the child with locks that nobody holds, and it hangs. Results come in the order of the
-parts, whatever the number of processes, and at most :data:`PARTS_AHEAD` parts per process are
-under way or waiting, so memory does not grow with the catalogue.
+parts, whatever the number of processes, and no more than :data:`TRACKS_AHEAD` tracks (or one part
+per process, where parts are larger) are under way or waiting, so memory does not grow with the
+catalogue.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from .catalogue import CataloguePart, Reading
 from .performance import PerformanceRecord
 from .rejection import Rejection
 
-#: Parts under way or waiting for the encoder, per reading process: 64 tracks, about 10 MB.
-PARTS_AHEAD = 8
+#: Tracks under way or waiting for the encoder: as many as it takes at once, so that the next group
+#: is ready when it has done the last. About 40 MB for tracks of five minutes at 11 Hz.
+TRACKS_AHEAD = 256
 #: More reading processes than this only wait for the encoder.
 MAX_WORKERS = 8
 #: A catalogue smaller than this is read before a process has started.
@@ -103,14 +105,18 @@ def prepared_parts(
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_reading_process
     )
-    under_way: deque[Future[list[Prepared]]] = deque()
+    under_way: deque[tuple[int, Future[list[Prepared]]]] = deque()
+    n_ahead = 0
     try:
         for part in parts:
-            under_way.append(pool.submit(prepare_part, part, preprocessing))
-            if len(under_way) >= PARTS_AHEAD * workers:
-                yield under_way.popleft().result()
+            under_way.append((len(part), pool.submit(prepare_part, part, preprocessing)))
+            n_ahead += len(part)
+            while n_ahead > TRACKS_AHEAD and len(under_way) > workers:
+                n_tracks, first = under_way.popleft()
+                n_ahead -= n_tracks
+                yield first.result()
         while under_way:
-            yield under_way.popleft().result()
+            yield under_way.popleft()[1].result()
     except BrokenProcessPool as error:
         raise CoverdexError(
             "a reading process ended unexpectedly (out of memory?); "
@@ -124,7 +130,9 @@ def default_workers(n_performances: int) -> int:
     """Return how many reading processes suit a catalogue on this machine; 0 for a small one."""
     if n_performances < SMALL_CATALOGUE:
         return 0
-    return max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) // 2))
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(MAX_WORKERS, n_cores // 2))
 
 
 def _prepare(outcome: Reading | Rejection, preprocessing: Preprocessing) -> Prepared:
