@@ -7,90 +7,143 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from .evaluation import Evaluation
+    from .protocols import ProtocolCheck
+    from .published_codes import Figures
+    from .rankings import Ranking
+    from .work_lists import WorkList
 
 datasets = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
+class PublishedCode(StrEnum):
+    """Public evaluation codes whose rules can be applied."""
+
+    MOVE = "move"
+    ACOSS = "acoss"
+    COVERHUNTER = "coverhunter"
+
+
 def evaluate(
-    index: Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)],
+    ranking: Annotated[
+        Path,
+        typer.Argument(
+            help="Index folder, .npy similarity matrix, or run file (TREC or .parquet).",
+            show_default=False,
+        ),
+    ],
+    works: Annotated[
+        str | None,
+        typer.Option(
+            "--works",
+            help="Which performance is of which work, for a matrix or a run: CSV, Parquet, "
+            "Da-TACOS metadata, an index, a catalogue, or 'demo'.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="da-tacos-benchmark, covers80 or any.")
+    ] = "any",
+    ids: Annotated[
+        str | None,
+        typer.Option("--ids", help="The protocol's official list, to name what is missing."),
+    ] = None,
+    published: Annotated[
+        list[PublishedCode] | None,
+        typer.Option(
+            "--as", help="Also what this public code would have printed; may be repeated."
+        ),
+    ] = None,
+    distances: Annotated[
+        bool, typer.Option("--distances", help="The matrix holds distances: smaller is closer.")
+    ] = False,
     per_query: Annotated[
         Path | None,
         typer.Option("--per-query", help="Also write every query's figures to this Parquet file."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure MAP, MR1 and the rest of an index by the protocol of Da-TACOS.
+    """Measure MAP, MR1 and the rest, with 95% intervals, by the protocol of Da-TACOS.
 
     Every performance whose work has another one is a query; all other performances are its
     candidates, those without a cover included. The search is exact and complete.
     """
-    from ..search import Index
-    from .metrics import NothingToEvaluateError, evaluate_index
+    from .metrics import NothingToEvaluateError
+    from .metrics import evaluate as evaluated
+    from .protocols import check_protocol, protocol_named
+    from .published_codes import PUBLISHED_CODES
+    from .rankings import open_ranking, share_listed
+    from .work_lists import read_work_list
 
-    opened = Index.open(index)
-    evaluation = evaluate_index(opened)
+    asked = protocol_named(protocol)
+    opened = open_ranking(ranking, works, distances=distances)
+    check = check_protocol(asked, opened.listed, read_work_list(ids) if ids else None)
+    evaluation = evaluated(opened.source, opened.listed.works)
     if evaluation.counts.n_queries == 0:
         raise NothingToEvaluateError(
-            f"{index} has no two performances of one work, so there is nothing to look for; "
+            f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
     if per_query is not None:
-        write_per_query(evaluation, opened.performances, per_query)
+        write_per_query(evaluation, opened.listed, per_query)
         print(f"wrote {evaluation.counts.n_queries} queries to {per_query}", file=sys.stderr)
+    listed = share_listed(opened, evaluation.queries)
+    also = {str(code): PUBLISHED_CODES[code](evaluation) for code in published or []}
     if as_json:
         document = {
-            "index": {"path": str(opened.path), "encoder_id": opened.manifest.encoder_id},
+            "ranking": str(ranking),
+            "encoder_id": opened.encoder_id,
+            "protocol": check.summary(),
+            "share_listed": listed,
             **evaluation.summary(),
+            "as_published": also,
         }
         print(json.dumps(document, indent=2))
-    else:
-        _print_evaluation(evaluation, title=f"{opened.path.name} · {opened.manifest.encoder_id}")
+        return
+    _print_evaluation(evaluation, opened, check, listed, also)
 
 
-def write_per_query(evaluation: Evaluation, performances: Any, path: Path) -> None:
-    """Write the figures of every query, ids from the table ``performances`` (n rows)."""
+def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:
+    """Write the figures of every query to a Parquet file, with the ids of ``listed``."""
     import pyarrow.parquet as pq
 
-    table = evaluation.per_query(
-        performances.column("performance_id").to_pylist(),
-        performances.column("work_id").to_pylist(),
-    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    pq.write_table(evaluation.per_query(listed.performances, listed.works), path)
 
 
-def _print_evaluation(evaluation: Evaluation, *, title: str) -> None:
+def _print_evaluation(
+    evaluation: Evaluation,
+    opened: Ranking,
+    check: ProtocolCheck,
+    listed: float,
+    also: Mapping[str, Figures],
+) -> None:
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    counts = evaluation.counts
-    table = Table(title=escape(title), title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(style="dim")
-    rows = [
-        ("MAP", f"{evaluation.map:.4f}", "mean average precision; 1 is perfect"),
-        ("MR1", f"{evaluation.mr1:.2f}", "mean rank of the first cover; 1 is perfect"),
-        ("MRR", f"{evaluation.mrr:.4f}", "mean reciprocal of that rank"),
-        ("hits@1", f"{evaluation.hits_at_1:.4f}", "queries with a cover at rank 1"),
-        ("hits@10", f"{evaluation.hits_at_10:.4f}", "queries with a cover among the first 10"),
-        ("queries", f"{counts.n_queries:,}", f"of {counts.n_query_works:,} works with covers"),
-        ("candidates", f"{counts.n_performances - 1:,}", "per query: all other performances"),
-        ("noise", f"{counts.n_noise:,}", "candidates without a cover, never queries"),
-    ]
-    if evaluation.n_tied:
-        rows.append(("tied", f"{evaluation.n_tied:,}", "queries with a cover tied with others"))
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    from .evaluation_table import evaluation_table, published_table
+
+    console = Console()
+    title = " · ".join(filter(None, (opened.name, opened.encoder_id)))
+    console.print(evaluation_table(evaluation, title=title))
+    if check.protocol.works_of_size:
+        console.print(check.verdict, style="green" if check.comparable else "bold red")
+        for finding in check.findings:
+            console.print(f"  {finding}", markup=False, highlight=False)
+    if listed < 1:
+        console.print(
+            f"the run lists {listed:.1%} of the candidates; the others are tied behind them, so "
+            "MR1 and nAR are estimates",
+            style="yellow",
+        )
+    for name, figures in also.items():
+        console.print(published_table(name, figures))
 
 
 @datasets.callback()

@@ -16,7 +16,7 @@ The rules of the evaluation live here:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,25 +39,30 @@ class Cliques:
         Positions of the performances of each work, ascending, works in order of appearance.
     work_of : array, shape (n,)
         Position in ``members`` of each performance's work.
+    labels : list of hashables or None
+        Name of each work of ``members``; None or "" where it is unknown.
     """
 
     members: list[NDArray[np.int64]]
     work_of: NDArray[np.int64]
+    labels: list[Hashable | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, works: Sequence[Hashable | None]) -> Cliques:
         """Group performances by their work; None or "" is a work of its own (unknown)."""
         position: dict[Hashable, int] = {}
         members: list[list[int]] = []
+        labels: list[Hashable | None] = []
         work_of = np.empty(len(works), dtype=np.int64)
         for performance, work in enumerate(works):
             unknown = work is None or work == ""
             at = len(members) if unknown else position.setdefault(work, len(members))
             if at == len(members):
                 members.append([])
+                labels.append(work)
             members[at].append(performance)
             work_of[performance] = at
-        return cls([np.array(m, dtype=np.int64) for m in members], work_of)
+        return cls([np.array(m, dtype=np.int64) for m in members], work_of, labels)
 
     @property
     def sizes(self) -> NDArray[np.int64]:

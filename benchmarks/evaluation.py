@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import ties
+from .bootstrap import Interval, WorkBootstrap
 from .cover_ranks import Cliques
 from .ties import Floats, TieGroups
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
+
+#: The k of the recalls that every summary has.
+RECALL_AT = (1, 10, 100, 1000)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,31 @@ class Evaluation:
         """Whether (or how probably) a cover is among the first k, shape (n_queries,)."""
         return ties.hit_at(self.groups, k)
 
+    def covers_within(self, k: int) -> Floats:
+        """Covers among the first k, expected, shape (n_queries,)."""
+        return ties.covers_within(self.groups, k)
+
+    def recall_at(self, k: int) -> Floats:
+        """Share of the covers that are among the first k, shape (n_queries,)."""
+        return np.asarray(self.covers_within(k) / np.maximum(self.n_covers, 1), np.float64)
+
+    @cached_property
+    def normalised_rank(self) -> Floats:
+        """Normalised average rank of the covers, shape (n_queries,), in [0, 1].
+
+        The mean rank of a query's C covers, less the (C + 1) / 2 that it is at best, divided by the
+        number of candidates: 0 is perfect, about 0.5 is chance. (After Mueller et al. 2001,
+        "Performance evaluation in content-based image retrieval".)
+        """
+        n_candidates = max(1, self.counts.n_performances - 1)
+        excess = ties.mean_rank(self.groups) - (self.n_covers + 1) / 2
+        return np.asarray(excess / n_candidates, np.float64)
+
+    @cached_property
+    def is_tied(self) -> NDArray[np.bool_]:
+        """Whether a cover is tied with a candidate that is none, shape (n_queries,)."""
+        return np.asarray(self.groups.summed(self.groups.size - self.groups.covers) > 0, np.bool_)
+
     @property
     def map(self) -> float:
         """Mean average precision."""
@@ -130,22 +159,78 @@ class Evaluation:
         return _mean(self.hit_at(10))
 
     @property
+    def nar(self) -> float:
+        """Mean normalised average rank (0 is best, chance about 0.5)."""
+        return _mean(self.normalised_rank)
+
+    @property
+    def precision_at_10(self) -> float:
+        """Mean share of covers among the first 10 candidates."""
+        return _mean(self.covers_within(10) / 10)
+
+    @property
     def n_tied(self) -> int:
         """Queries that have a cover tied with a candidate that is no cover."""
-        tied = self.groups.size > self.groups.covers
-        return int(np.unique(self.groups.query[tied]).size)
+        return int(self.is_tied.sum())
+
+    def with_ties_broken(self, *, best: bool) -> Evaluation:
+        """Evaluate again with every tie broken for (``best``) or against the covers."""
+        return Evaluation(self.cliques, ties.broken(self.groups, best=best))
+
+    def recall_curve(self, ks: Sequence[int]) -> Floats:
+        """Give the mean recall at each k of ``ks``, shape (len(ks),)."""
+        return np.array([_mean(self.recall_at(k)) for k in ks], dtype=np.float64)
+
+    @cached_property
+    def figures(self) -> dict[str, Floats]:
+        """What is averaged into each figure: its values per query, each of shape (n_queries,)."""
+        recalls = {f"recall_at_{k}": self.recall_at(k) for k in RECALL_AT}
+        return {
+            "map": self.average_precision,
+            "mr1": self.first_rank,
+            "mrr": self.reciprocal_rank,
+            "hits_at_1": self.hit_at(1),
+            "hits_at_10": self.hit_at(10),
+            "precision_at_10": np.asarray(self.covers_within(10) / 10, np.float64),
+            "nar": self.normalised_rank,
+            **recalls,
+        }
+
+    @cached_property
+    def bootstrap(self) -> WorkBootstrap:
+        """The draws of works that :attr:`intervals` come from."""
+        labels = self.cliques.labels or list(range(len(self.cliques.members)))
+        return WorkBootstrap.of([labels[work] for work in self.cliques.work_of[self.queries]])
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval | None]:
+        """95% interval of each figure, by drawing works (:mod:`coverdex.benchmarks.bootstrap`)."""
+        return {name: self.bootstrap.interval(values) for name, values in self.figures.items()}
+
+    def means(self) -> dict[str, float | None]:
+        """Give every figure; None where there is no query."""
+        return {
+            name: float(values.mean()) if values.size else None
+            for name, values in self.figures.items()
+        }
 
     def summary(self) -> dict[str, Any]:
-        """Give the figures for JSON: means (null where undefined) and counts."""
-        means = {
-            "map": self.map,
-            "mr1": self.mr1,
-            "mrr": self.mrr,
-            "hits_at_1": self.hits_at_1,
-            "hits_at_10": self.hits_at_10,
+        """Give all for JSON: figures (null where undefined), intervals, tie bounds and counts."""
+        best, worst = (self.with_ties_broken(best=best).means() for best in (True, False))
+        bounds = {
+            name: {"best": best[name], "worst": worst[name]}
+            for name in ("map", "mr1", "mrr", "hits_at_1")
         }
-        undefined_as_none = {k: None if math.isnan(v) else v for k, v in means.items()}
-        return {**undefined_as_none, "n_tied": self.n_tied, "counts": vars(self.counts).copy()}
+        return {
+            **self.means(),
+            "intervals_95": {
+                name: None if interval is None else [interval.low, interval.high]
+                for name, interval in self.intervals.items()
+            },
+            "n_tied": self.n_tied,
+            "over_ties": bounds,
+            "counts": vars(self.counts).copy(),
+        }
 
     def per_query(
         self, performances: Sequence[str] | None = None, works: Sequence[str | None] | None = None
@@ -161,11 +246,14 @@ class Evaluation:
         -------
         pyarrow.Table
             ``performance_id``, ``work_id``, ``n_covers``, ``average_precision``, ``first_rank``,
-            ``reciprocal_rank``, ``hit_at_1``, ``hit_at_10``.
+            ``reciprocal_rank``, ``hit_at_1``, ``hit_at_10``, ``covers_in_10``,
+            ``normalised_rank``, ``tied``, and ``average_precision`` and ``first_rank`` with ties
+            broken for and against the covers (``..._best``, ``..._worst``).
         """
         import pyarrow as pa
 
         at = self.queries
+        best, worst = (self.with_ties_broken(best=best) for best in (True, False))
         names = [str(i) if performances is None else performances[i] for i in at]
         own = self.cliques.work_of[at]
         labels = [str(w) if works is None else works[i] for i, w in zip(at, own, strict=True)]
@@ -179,6 +267,13 @@ class Evaluation:
                 "reciprocal_rank": self.reciprocal_rank,
                 "hit_at_1": self.hit_at(1),
                 "hit_at_10": self.hit_at(10),
+                "covers_in_10": self.covers_within(10),
+                "normalised_rank": self.normalised_rank,
+                "tied": self.is_tied,
+                "average_precision_best": best.average_precision,
+                "average_precision_worst": worst.average_precision,
+                "first_rank_best": best.first_rank,
+                "first_rank_worst": worst.first_rank,
             }
         )
 

@@ -42,8 +42,11 @@ class SimilaritySource(Protocol):
     def n(self) -> int:
         """Number of performances; every one is a candidate."""
 
-    def rows(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Similarity of the performances ``which`` (b,) to all, shape (b, n), larger is closer."""
+    def rows(self, which: NDArray[np.int64]) -> NDArray[Any]:
+        """Similarity of the performances ``which`` (b,) to all, shape (b, n), larger is closer.
+
+        Real numbers, no NaN, in any precision; best float32.
+        """
 
 
 class MatrixSimilarity:

@@ -117,11 +117,16 @@ class TieGroups:
 
 def average_precision(groups: TieGroups) -> Floats:
     """Give the expected average precision of each query, shape (n_queries,)."""
+    return np.asarray(groups.summed(precision_at_covers(groups)) / groups.n_covers, np.float64)
+
+
+def precision_at_covers(groups: TieGroups) -> Floats:
+    """Give the expected sum of the precision at the covers of each group, shape (n_groups,)."""
     a, n, r = (x.astype(np.float64) for x in (groups.ahead, groups.size, groups.covers))
     q = np.divide(r - 1, n - 1, out=np.zeros_like(n), where=n > 1)
     harmonic = _harmonic_between(groups.ahead, groups.size)
     inner = n * q + (groups.covers_ahead + 1 - q * (a + 1)) * harmonic
-    return np.asarray(groups.summed(r / n * inner) / groups.n_covers, np.float64)
+    return np.asarray(r / n * inner, np.float64)
 
 
 def first_rank(groups: TieGroups) -> Floats:

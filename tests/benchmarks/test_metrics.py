@@ -81,7 +81,40 @@ def test_per_query_table(six, six_works):
         "reciprocal_rank": 0.25,
         "hit_at_1": 0.0,
         "hit_at_10": 1.0,
+        "covers_in_10": 1.0,
+        "normalised_rank": pytest.approx((4 - 1) / 5),
+        "tied": False,
+        "average_precision_best": 0.25,
+        "average_precision_worst": 0.25,
+        "first_rank_best": 4.0,
+        "first_rank_worst": 4.0,
     }
+
+
+def test_recall_precision_and_normalised_rank(six, six_works):
+    result = evaluate(six, six_works)
+    # Ranks of the covers: a1 1, 4; a2 1, 4; a3 3, 4; b1 4; b2 2 (of 5 candidates each).
+    assert result.recall_at(1).tolist() == [0.5, 0.5, 0, 0, 0]
+    assert result.recall_at(3).tolist() == [0.5, 0.5, 0.5, 0, 1]
+    assert result.recall_curve([1, 4, 5]) == pytest.approx([0.2, 1, 1])
+    assert result.precision_at_10 == pytest.approx((2 + 2 + 2 + 1 + 1) / 50)
+    ranks = [(2.5 - 1.5) / 5, (2.5 - 1.5) / 5, (3.5 - 1.5) / 5, (4 - 1) / 5, (2 - 1) / 5]
+    assert result.normalised_rank == pytest.approx(ranks)
+    assert result.nar == pytest.approx(np.mean(ranks))
+
+
+def test_best_and_worst_case_enclose_the_expectation(six_works):
+    result = evaluate(np.full((6, 6), 0.3), six_works)
+    bounds = result.summary()["over_ties"]
+    assert bounds["map"] == {"best": 1.0, "worst": pytest.approx(_worst_map())}
+    assert bounds["mr1"] == {"best": 1.0, "worst": pytest.approx((3 * 4 + 2 * 5) / 5)}
+    assert bounds["map"]["worst"] < result.map < bounds["map"]["best"]
+    assert result.is_tied.all()
+
+
+def _worst_map():
+    with_two, with_one = (1 / 4 + 2 / 5) / 2, 1 / 5
+    return (3 * with_two + 2 * with_one) / 5
 
 
 # --- against the naive loop -------------------------------------------------------------------
@@ -111,6 +144,10 @@ def test_ties_are_the_mean_over_every_order(catalogue):
     assert result.reciprocal_rank == pytest.approx([r.reciprocal for r in oracle])
     for k in (1, 2, 3, 10):
         assert result.hit_at(k) == pytest.approx([r.hits[k] for r in oracle])
+    assert result.covers_within(10) == pytest.approx([r.covers_within_10 for r in oracle])
+    n_covers = result.n_covers
+    excess = [r.mean_rank - (c + 1) / 2 for r, c in zip(oracle, n_covers, strict=True)]
+    assert result.normalised_rank == pytest.approx(np.array(excess) / (len(works) - 1))
 
 
 @pytest.mark.parametrize("block_bytes", [1, 4 * 40 * 7, 2**25])

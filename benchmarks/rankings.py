@@ -1,0 +1,116 @@
+"""Rankings of any system, from a file: an index, a similarity matrix, a run.
+
+=====================  ============================================================================
+what lies at the path  what is evaluated
+=====================  ============================================================================
+an index folder        its embeddings against each other, exactly; its own works
+``.npy``               a similarity matrix (n, n), memory-mapped: it may be larger than memory
+``.parquet``           a run with the columns query, candidate, similarity (or rank)
+anything else          a run in TREC's format
+=====================  ============================================================================
+
+All but an index need a list of works (:mod:`.work_lists`), in whose order a matrix stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoder.errors import CoverdexError, NotFoundError
+from .run_files import RunSimilarity, read_run
+from .similarity import (
+    EmbeddingSimilarity,
+    InvalidSimilarityError,
+    MatrixSimilarity,
+    SimilaritySource,
+)
+from .work_lists import WorkList, read_work_list
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Something to evaluate, with the works of its performances.
+
+    Parameters
+    ----------
+    name : str
+        For titles.
+    source : SimilaritySource
+        Row i: performance i.
+    listed : WorkList
+        The performances.
+    encoder_id : str or None
+        What made it, where that is known.
+    """
+
+    name: str
+    source: SimilaritySource
+    listed: WorkList
+    encoder_id: str | None = None
+
+
+def open_ranking(
+    path: str | Path, works: str | Path | None = None, *, distances: bool = False
+) -> Ranking:
+    """Open a ranking.
+
+    Parameters
+    ----------
+    path : path-like
+        Index folder, ``.npy`` matrix, Parquet or TREC run.
+    works : path-like, optional
+        List of works; needed for all but an index, and refused for an index.
+    distances : bool, default False
+        A matrix holds distances: smaller is closer.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at ``path`` or ``works``.
+    CoverdexError
+        If they do not fit together.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _open_index(path, works)
+    if not path.exists():
+        raise NotFoundError(
+            f"nothing at {path}; give an index folder, a .npy similarity matrix, or a run file"
+        )
+    if works is None:
+        raise CoverdexError(
+            f"{path} does not say which performances are covers; give the list of works, in the "
+            "order of a matrix's rows, with --works"
+        )
+    listed = read_work_list(works)
+    if path.suffix != ".npy":
+        return Ranking(path.name, read_run(path, listed.performances), listed)
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidSimilarityError(f"{path} is no array of numpy ({error})") from error
+    return Ranking(path.name, MatrixSimilarity(matrix, larger_is_closer=not distances), listed)
+
+
+def _open_index(path: Path, works: str | Path | None) -> Ranking:
+    from ..search import Index
+
+    if works is not None:
+        raise CoverdexError(f"{path} is an index and knows its works; leave --works out")
+    index = Index.open(path)
+    table = index.performances
+    listed = WorkList(
+        table.column("performance_id").to_pylist(), table.column("work_id").to_pylist()
+    )
+    source = EmbeddingSimilarity(index.embeddings)
+    return Ranking(index.path.name, source, listed, index.manifest.encoder_id)
+
+
+def share_listed(ranking: Ranking, queries: NDArray[np.int64]) -> float:
+    """Share of the candidates of ``queries`` that the ranking orders; 1 unless a run is cut off."""
+    source = ranking.source
+    return source.share_listed(queries) if isinstance(source, RunSimilarity) else 1.0

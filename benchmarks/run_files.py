@@ -1,0 +1,180 @@
+"""Run files: what another system retrieved, written down for evaluation.
+
+Two forms, both naming performances by id:
+
+**TREC**, text, one candidate a line, six columns between blanks::
+
+    P_22 Q0 P_15 1 0.8312 my-system
+
+(query, a constant that is ignored, candidate, rank, score, name of the system). As `trec_eval`
+does, the order is taken from the **score**, larger first, not from the rank.
+
+**Parquet**, with the columns ``query``, ``candidate`` and ``similarity`` (any real type, larger is
+closer); where there is no ``similarity``, ``rank`` (1 is first) stands in.
+
+A run may leave candidates out, such as all after the first 1,000. These share the last place, tied
+behind all that are listed: a figure that looks deep, MR1 above all, is then an estimate, and
+:attr:`RunSimilarity.share_listed` says how much was there. For exact figures write every candidate,
+or give the similarity matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoder.errors import NotFoundError
+from .similarity import InvalidSimilarityError
+
+_TREC_COLUMNS = 6
+
+
+class RunSimilarity:
+    """Scores of listed candidates, as a source of similarities.
+
+    Parameters
+    ----------
+    n : int
+        Performances of the catalogue.
+    queries, candidates : array, shape (m,), int64
+        Positions in the catalogue; each pair at most once.
+    scores : array, shape (m,), float64
+        Larger is closer.
+
+    Raises
+    ------
+    InvalidSimilarityError
+        If a pair is listed twice or a score is NaN.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        queries: NDArray[np.int64],
+        candidates: NDArray[np.int64],
+        scores: NDArray[np.float64],
+    ) -> None:
+        if np.isnan(scores).any():
+            raise InvalidSimilarityError(
+                f"{int(np.isnan(scores).sum())} scores of the run are NaN; give numbers"
+            )
+        order = np.lexsort((candidates, queries))
+        self._n = n
+        self._candidates, self._scores = candidates[order], scores[order]
+        ordered = queries[order]
+        twice = (ordered[1:] == ordered[:-1]) & (self._candidates[1:] == self._candidates[:-1])
+        if twice.any():
+            at = int(np.flatnonzero(twice)[0])
+            raise InvalidSimilarityError(
+                f"the run lists candidate {int(self._candidates[at])} of query {int(ordered[at])} "
+                "(positions in the catalogue) twice; list each candidate once"
+            )
+        self._start = np.searchsorted(ordered, np.arange(n + 1))
+        self._listed = np.bincount(ordered[ordered != self._candidates], minlength=n)
+
+    @property
+    def n(self) -> int:
+        """Number of performances."""
+        return self._n
+
+    def share_listed(self, queries: NDArray[np.int64]) -> float:
+        """Share of the candidates of ``queries`` (positions) that the run lists; 1 is complete."""
+        if queries.size == 0 or self._n < 2:
+            return 1.0
+        return float(self._listed[queries].mean() / (self._n - 1))
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Scores of the candidates of ``which``, ``-inf`` if not listed, shape (b, n)."""
+        block = np.full((len(which), self._n), -np.inf)
+        for row, query in enumerate(which):
+            listed = slice(self._start[query], self._start[query + 1])
+            block[row, self._candidates[listed]] = self._scores[listed]
+        return block
+
+
+def read_run(path: str | Path, performances: Sequence[str]) -> RunSimilarity:
+    """Read a run file: Parquet if its name ends in ``.parquet``, else TREC.
+
+    Parameters
+    ----------
+    path : path-like
+    performances : sequence of n str
+        Ids of the catalogue; the result counts along them.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidSimilarityError
+        If a line or column is not as it should be, or an id is not in the catalogue.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"no run file {path}; give an existing TREC or Parquet file")
+    position = {performance: at for at, performance in enumerate(performances)}
+    read = _read_parquet if path.suffix == ".parquet" else _read_trec
+    return RunSimilarity(len(performances), *read(path, position))
+
+
+Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
+def _read_trec(path: Path, position: Mapping[str, int]) -> Columns:
+    queries: list[int] = []
+    candidates: list[int] = []
+    scores: list[float] = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            columns = line.split()
+            if not columns:
+                continue
+            try:
+                if len(columns) != _TREC_COLUMNS:
+                    raise ValueError
+                score = float(columns[4])
+            except ValueError:
+                raise InvalidSimilarityError(
+                    f"line {number} of {path} is no line of a TREC run: {line.strip()[:80]!r}; "
+                    "give 'query Q0 candidate rank score system', or a .parquet file"
+                ) from None
+            for name, positions in ((columns[0], queries), (columns[2], candidates)):
+                if name not in position:
+                    raise _unknown(path, name)
+                positions.append(position[name])
+            scores.append(score)
+    return np.array(queries, np.int64), np.array(candidates, np.int64), np.array(scores, np.float64)
+
+
+def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(path).names
+    value = next((name for name in ("similarity", "rank") if name in names), None)
+    if value is None or not {"query", "candidate"} <= set(names):
+        raise InvalidSimilarityError(
+            f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
+            "(or rank)"
+        )
+    table = pq.read_table(path, columns=["query", "candidate", value])
+    known = pa.array(list(position), pa.string())
+    found = []
+    for column in ("query", "candidate"):
+        ids = table.column(column).cast(pa.string())
+        at = pc.index_in(ids, value_set=known)
+        if at.null_count:
+            raise _unknown(path, ids.filter(pc.is_null(at))[0].as_py())
+        found.append(at.to_numpy().astype(np.int64))
+    values = table.column(value).cast(pa.float64()).to_numpy()
+    return found[0], found[1], -values if value == "rank" else values
+
+
+def _unknown(path: Path, name: object) -> InvalidSimilarityError:
+    return InvalidSimilarityError(
+        f"{path} names the performance {name!r}, which the list of works does not have; give the "
+        "list of the catalogue that the run was made on"
+    )

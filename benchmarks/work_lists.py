@@ -1,0 +1,136 @@
+"""Which performance belongs to which work: the ground truth of an evaluation, from a file.
+
+Read from
+
+* a **CSV** file with a header: columns ``work_id`` and ``performance_id`` (or ``track_id``,
+  ``perf_id``);
+* a **Parquet** file with ``performance_id`` and ``work_id``: a catalogue of chroma, or the
+  ``performances.parquet`` of an index;
+* the **metadata JSON** of Da-TACOS;
+* a **folder**: an index, or a catalogue in the layout of Da-TACOS;
+* the name ``demo``, the demo catalogue.
+
+The order of the rows is kept: row i of a similarity matrix belongs to row i of this list.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..encoder.errors import CoverdexError, NotFoundError
+
+_PERFORMANCE_COLUMNS = ("performance_id", "track_id", "perf_id")
+
+
+class WorkListError(CoverdexError):
+    """A list of works and performances that cannot be used: columns missing, an id twice."""
+
+
+@dataclass(frozen=True)
+class WorkList:
+    """Performances and their works, in order.
+
+    Parameters
+    ----------
+    performances : list of n str
+        Ids, each once.
+    works : list of n str or None
+        Work of each; None where it is unknown.
+
+    Raises
+    ------
+    WorkListError
+        If a performance is listed twice.
+    """
+
+    performances: list[str]
+    works: list[str | None]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for performance in self.performances:
+            if performance in seen:
+                raise WorkListError(f"performance {performance!r} is listed twice; list it once")
+            seen.add(performance)
+
+    def __len__(self) -> int:
+        return len(self.performances)
+
+    @property
+    def pairs(self) -> set[tuple[str | None, str]]:
+        """The pairs (work, performance)."""
+        return set(zip(self.works, self.performances, strict=True))
+
+
+def read_work_list(path: str | Path) -> WorkList:
+    """Read a list of works; see the module for the forms.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at ``path``.
+    WorkListError
+        If it lacks the columns, or lists a performance twice.
+    """
+    at = Path(path)
+    if not at.exists() and str(path) != "demo":
+        raise NotFoundError(
+            f"no list of works at {path}; give a CSV or Parquet file with performance_id and "
+            "work_id, the metadata of Da-TACOS, an index, or a catalogue"
+        )
+    if at.suffix == ".csv":
+        return _from_csv(at)
+    if at.suffix == ".json":
+        from ..indexer.datacos_metadata import read_datacos_metadata
+
+        records = read_datacos_metadata(at).records
+        return _of((name, record.work_id) for name, listed in records.items() for record in listed)
+    if at.suffix == ".parquet":
+        return _from_parquet(at)
+    if (at / "manifest.json").is_file():
+        from ..search import Index
+
+        table = Index.open(at).performances
+        return _of(
+            zip(
+                table.column("performance_id").to_pylist(),
+                table.column("work_id").to_pylist(),
+                strict=True,
+            )
+        )
+    from ..indexer import open_catalogue
+
+    return _of((r.performance_id, r.work_id) for r in open_catalogue(path).performances)
+
+
+def _of(pairs: Iterable[tuple[str, str | None]]) -> WorkList:
+    listed = list(pairs)
+    return WorkList([p for p, _ in listed], [w or None for _, w in listed])
+
+
+def _from_csv(path: Path) -> WorkList:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        names = rows.fieldnames or []
+        column = next((name for name in _PERFORMANCE_COLUMNS if name in names), None)
+        if column is None or "work_id" not in names:
+            raise WorkListError(
+                f"{path} has the columns {', '.join(names) or '(none)'}; give work_id and "
+                "performance_id, with a header"
+            )
+        return _of((row[column], row["work_id"]) for row in rows)
+
+
+def _from_parquet(path: Path) -> WorkList:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    missing = {"performance_id", "work_id"} - set(pq.read_schema(path).names)
+    if missing:
+        raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
+    table = pq.read_table(path, columns=["performance_id", "work_id"])
+    columns = [table.column(c).cast(pa.string()).to_pylist() for c in table.column_names]
+    return _of(zip(*columns, strict=True))

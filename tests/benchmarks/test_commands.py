@@ -1,0 +1,75 @@
+"""``coverdex evaluate`` on the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import typer
+from coverdex.benchmarks.commands import evaluate
+from coverdex.benchmarks.metrics import NothingToEvaluateError
+from typer.testing import CliRunner
+
+from .conftest import SIX_NAMES, SIX_WORKS
+
+app = typer.Typer()
+app.command()(evaluate)
+
+
+@pytest.fixture
+def asked(six, tmp_path):
+    """The arguments that evaluate the six performances."""
+    np.save(tmp_path / "six.npy", six)
+    rows = [f"{w},{p}" for w, p in zip(SIX_WORKS, SIX_NAMES, strict=True)]
+    (tmp_path / "works.csv").write_text("\n".join(["work_id,performance_id", *rows]))
+    return [str(tmp_path / "six.npy"), "--works", str(tmp_path / "works.csv")]
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_json_has_figures_intervals_and_other_codes(asked):
+    result = run(*asked, "--as", "move", "--as", "acoss", "--json")
+    document = json.loads(result.stdout)
+    assert document["mr1"] == pytest.approx(2.2)
+    low, high = document["intervals_95"]["mr1"]
+    assert low <= 2.2 <= high
+    assert document["as_published"]["move"]["MR"] == pytest.approx(2.0)
+    assert document["as_published"]["acoss"]["MRR"] == pytest.approx(0.514, abs=5e-4)
+    assert document["counts"]["n_queries"] == 5
+
+
+def test_table_shows_figures_and_intervals(asked):
+    text = run(*asked).stdout
+    for expected in ("MAP", "0.5333", "MR1", "2.20", "95% by work", "noise"):
+        assert expected in text
+
+
+def test_per_query_file(asked, tmp_path):
+    run(*asked, "--per-query", tmp_path / "out" / "queries.parquet")
+    rows = pq.read_table(tmp_path / "out" / "queries.parquet").to_pylist()
+    assert [r["performance_id"] for r in rows] == ["a1", "a2", "a3", "b1", "b2"]
+    assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
+
+
+def test_catalogue_that_is_not_the_protocols_is_marked(asked):
+    text = run(*asked, "--protocol", "covers80").stdout
+    assert "NOT COMPARABLE" in text
+    assert "80 x 2" in text
+
+
+def test_unknown_code_is_a_usage_error(asked):
+    assert run(*asked, "--as", "nobody").exit_code == 2
+
+
+def test_nothing_to_look_for(tmp_path):
+    np.save(tmp_path / "two.npy", np.eye(2))
+    (tmp_path / "works.csv").write_text("work_id,performance_id\na,1\nb,2\n")
+    with pytest.raises(NothingToEvaluateError, match="no two performances"):
+        run(tmp_path / "two.npy", "--works", tmp_path / "works.csv")

@@ -1,0 +1,136 @@
+"""Rankings of other systems: matrices, runs, lists of works."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from coverdex.benchmarks import evaluate
+from coverdex.benchmarks.rankings import open_ranking, share_listed
+from coverdex.benchmarks.similarity import InvalidSimilarityError
+from coverdex.benchmarks.work_lists import WorkListError, read_work_list
+from coverdex.encoder.errors import CoverdexError, NotFoundError
+
+from .conftest import SIX_NAMES, SIX_WORKS
+
+
+@pytest.fixture
+def works_file(tmp_path):
+    path = tmp_path / "works.csv"
+    rows = [f"{w},{p}" for w, p in zip(SIX_WORKS, SIX_NAMES, strict=True)]
+    path.write_text("\n".join(["work_id,track_id", *rows]))
+    return path
+
+
+def trec_lines(six, *, most=5):
+    for query, row in zip(SIX_NAMES, six, strict=True):
+        order = [c for c in np.argsort(-row) if SIX_NAMES[c] != query][:most]
+        for rank, c in enumerate(order, start=1):
+            yield f"{query} Q0 {SIX_NAMES[c]} {rank} {row[c]} mine"
+
+
+@pytest.fixture
+def files(six, tmp_path):
+    """The same ranking in every form; rows shuffled, because order must not matter."""
+    rng = np.random.default_rng(1)
+    np.save(tmp_path / "similarity.npy", six)
+    np.save(tmp_path / "distance.npy", 1 - six)
+    lines = list(trec_lines(six))
+    rng.shuffle(lines)
+    (tmp_path / "mine.run").write_text("\n".join(lines) + "\n")
+    fields = [line.split() for line in lines]
+    columns = {"query": [f[0] for f in fields], "candidate": [f[2] for f in fields]}
+    scores = pa.array([float(f[4]) for f in fields])
+    pq.write_table(pa.table({**columns, "similarity": scores}), tmp_path / "scores.parquet")
+    ranks = pa.array([int(f[3]) for f in fields])
+    pq.write_table(pa.table({**columns, "rank": ranks}), tmp_path / "ranks.parquet")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["similarity.npy", "distance.npy", "mine.run", "scores.parquet", "ranks.parquet"]
+)
+def test_every_form_of_a_ranking_gives_the_same(name, files, works_file, six, six_works):
+    ranking = open_ranking(files / name, works_file, distances=name == "distance.npy")
+    result = evaluate(ranking.source, ranking.listed.works)
+    assert result.average_precision.tolist() == evaluate(six, six_works).average_precision.tolist()
+    assert share_listed(ranking, result.queries) == 1
+
+
+def test_matrix_is_mapped_not_read(files, works_file):
+    ranking = open_ranking(files / "similarity.npy", works_file)
+    assert isinstance(ranking.source._matrix, np.memmap)
+
+
+def test_candidates_that_a_run_leaves_out_are_tied_last(six, works_file, tmp_path):
+    path = tmp_path / "short.run"
+    path.write_text("\n".join(trec_lines(six, most=1)))
+    ranking = open_ranking(path, works_file)
+    result = evaluate(ranking.source, ranking.listed.works)
+    # a1, a2 find each other first; all other covers are among the four or five left, or tied.
+    assert result.first_rank.tolist() == [1, 1, 1 + 5 / 3, 1 + 5 / 2, 1 + 5 / 2]
+    assert share_listed(ranking, result.queries) == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a1 Q0 a2 1 0.5", "line 1 .* is no line of a TREC run"),
+        ("a1 Q0 a2 1 high mine", "line 1 .* is no line of a TREC run"),
+        ("a1 Q0 zz 1 0.5 mine", "'zz'"),
+        ("a1 Q0 a2 1 nan mine", "NaN"),
+        ("a1 Q0 a2 1 0.5 mine\na1 Q0 a2 2 0.4 mine", "twice"),
+    ],
+)
+def test_wrong_run_is_refused(line, message, works_file, tmp_path):
+    path = tmp_path / "wrong.run"
+    path.write_text(line)
+    with pytest.raises(InvalidSimilarityError, match=message):
+        open_ranking(path, works_file)
+
+
+def test_run_without_its_columns_is_refused(works_file, tmp_path):
+    pq.write_table(pa.table({"query": ["a1"]}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidSimilarityError, match="columns query"):
+        open_ranking(tmp_path / "x.parquet", works_file)
+
+
+def test_what_is_missing_is_named(files, works_file, tmp_path):
+    with pytest.raises(CoverdexError, match="--works"):
+        open_ranking(files / "mine.run")
+    with pytest.raises(NotFoundError, match=r"none\.npy"):
+        open_ranking(tmp_path / "none.npy", works_file)
+    with pytest.raises(NotFoundError, match="list of works"):
+        open_ranking(files / "mine.run", tmp_path / "none.csv")
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    with pytest.raises(InvalidSimilarityError, match="no array"):
+        open_ranking(tmp_path / "broken.npy", works_file)
+
+
+def test_lists_of_works_in_every_form(works_file, tmp_path):
+    expected = read_work_list(works_file)
+    table = pa.table({"performance_id": list(SIX_NAMES), "work_id": list(SIX_WORKS)})
+    pq.write_table(table, tmp_path / "works.parquet")
+    assert read_work_list(tmp_path / "works.parquet") == expected
+    metadata = {}
+    for work, performance in zip(SIX_WORKS, SIX_NAMES, strict=True):
+        metadata.setdefault(work, {})[performance] = {"perf_title": "x"}
+    (tmp_path / "works.json").write_text(json.dumps(metadata))
+    assert read_work_list(tmp_path / "works.json") == expected
+    assert len(read_work_list("demo")) == 140
+
+
+def test_wrong_list_of_works_is_refused(tmp_path):
+    path = tmp_path / "works.csv"
+    path.write_text("work,track\nW_1,P_1\n")
+    with pytest.raises(WorkListError, match="columns work, track"):
+        read_work_list(path)
+    path.write_text("work_id,performance_id\nW_1,P_1\nW_2,P_1\n")
+    with pytest.raises(WorkListError, match="'P_1' is listed twice"):
+        read_work_list(path)
+    pq.write_table(pa.table({"work_id": ["a"]}), tmp_path / "w.parquet")
+    with pytest.raises(WorkListError, match="performance_id"):
+        read_work_list(tmp_path / "w.parquet")
