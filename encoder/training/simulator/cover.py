@@ -204,7 +204,9 @@ class CoverSimulator:
         n, n_fine = index.shape
         effects = self.config.instruments
         gains = draw_part_gains(n, effects, rng)
-        moved = rng.integers(0, 12 if effects.transpose else 1, size=n, dtype=np.int64)
+        moved: NDArray[np.int64] = np.asarray(
+            rng.integers(0, 12 if effects.transpose else 1, size=n)
+        )
         matrix = mixing_matrices(gains, draw_spectra(n, effects, rng), moved, inverted)
         played = self._rolls[torch.from_numpy(index.reshape(-1))].to(torch.float32)
         if effects.section_drop:

@@ -1,0 +1,130 @@
+"""Seeds as sound: notes played by samplers and analysed as recordings are.
+
+The measure of a simulator is what the real extractor hears. Here notes become MIDI with General
+MIDI instruments drawn at random (and drums, in most cases), fluidsynth plays them with a soundfont,
+and essentia takes HPCP with the parameters of Da-TACOS (:mod:`coverdex.encoder.chroma`), of every
+fourth frame to save time. Needs the extra ``demo-render`` and fluidsynth; training does not.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chroma import DATACOS_HOP_LENGTH, DATACOS_SAMPLE_RATE, Chroma
+from .corpus import BASS, CHORDS, INNER, MELODY, Notes
+
+#: Every so many frames of Da-TACOS one is analysed: 21.5 frames per second.
+EVERY_FRAME = 4
+
+#: General MIDI programs (from 0) that may play each part.
+PROGRAMS = {
+    MELODY: (0, 4, 11, 22, 24, 26, 40, 52, 53, 54, 56, 65, 66, 68, 71, 73, 80, 81, 85),
+    INNER: (0, 4, 11, 22, 24, 26, 40, 48, 52, 65, 71, 73, 80, 89),
+    CHORDS: (0, 1, 4, 5, 16, 18, 24, 25, 26, 27, 29, 30, 48, 50, 52, 61, 88, 89),
+    BASS: (32, 33, 34, 35, 36, 38, 43),
+}
+_DRUMS = 9
+_KICK, _SNARE, _HAT = 36, 38, 42
+
+
+def render(
+    notes: Notes, soundfont: Path, rng: np.random.Generator, *, seconds: float = 60.0
+) -> Chroma:
+    """Play the first part of some notes and analyse it.
+
+    Parameters
+    ----------
+    notes : Notes
+    soundfont : Path
+        An SF2 file with the General MIDI instruments.
+    rng : numpy.random.Generator
+        Draws instruments, their levels, tempo (0.78 to 1.28), transposition (-5 to 6) and drums.
+    seconds : float
+        Length.
+
+    Returns
+    -------
+    Chroma
+        HPCP at 21.5 frames per second.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        midi, sound = Path(folder) / "seed.mid", Path(folder) / "seed.wav"
+        write_midi(notes, midi, rng, seconds=seconds)
+        subprocess.run(
+            [
+                *("fluidsynth", "-ni", "-q", "-g", "0.6", "-r", str(DATACOS_SAMPLE_RATE)),
+                *("-F", str(sound), str(soundfont), str(midi)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return analyse(sound)
+
+
+def write_midi(notes: Notes, path: Path, rng: np.random.Generator, *, seconds: float) -> None:
+    """Write notes as a MIDI file of a randomly drawn band; one tick is one millisecond."""
+    import mido
+
+    tempo = float(np.exp(rng.uniform(-0.25, 0.25)))
+    shift = int(rng.integers(-5, 7))
+    events: list[tuple[int, Any]] = []
+    for part, programs in PROGRAMS.items():
+        program, level = int(rng.choice(programs)), int(rng.integers(60, 127))
+        events.append((0, mido.Message("program_change", channel=part, program=program)))
+        events.append((0, mido.Message("control_change", channel=part, control=7, value=level)))
+    start = 1 + (notes.onset - notes.onset.min()) / tempo * 1000
+    length = np.maximum(60, notes.duration / tempo * 1000)
+    for i in np.flatnonzero(start < seconds * 1000):
+        pitch = int(notes.pitch[i]) + shift
+        if 0 <= pitch < 128:
+            what = {"channel": int(notes.part[i]), "note": pitch}
+            loud = int(np.clip(notes.loudness[i], 1, 127))
+            events.append((int(start[i]), mido.Message("note_on", velocity=loud, **what)))
+            events.append((int(start[i] + length[i]), mido.Message("note_off", **what)))
+    if rng.random() < 0.7:
+        events.extend(_drum_strokes(rng, seconds))
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=500_000)])
+    now = 0
+    for at, message in sorted(events, key=lambda event: event[0]):
+        track.append(message.copy(time=at - now))
+        now = at
+    mido.MidiFile(tracks=[track], ticks_per_beat=500).save(str(path))
+
+
+def _drum_strokes(rng: np.random.Generator, seconds: float) -> Iterator[tuple[int, Any]]:
+    import mido
+
+    beat = rng.uniform(0.4, 0.7)
+    for k, at in enumerate(np.arange(0, seconds, beat / 2)):
+        hit = {0: (_KICK, _HAT), 2: (_SNARE, _HAT)}.get(k % 4, (_HAT,))
+        for note in hit:
+            loud = int(rng.integers(60, 120))
+            what = {"channel": _DRUMS, "note": note}
+            yield 1 + int(at * 1000), mido.Message("note_on", velocity=loud, **what)
+            yield 101 + int(at * 1000), mido.Message("note_off", **what)
+
+
+def analyse(sound: Path) -> Chroma:
+    """Take HPCP of an audio file with the parameters of Da-TACOS, of every fourth frame."""
+    from essentia import standard as es
+
+    audio = es.MonoLoader(filename=str(sound), sampleRate=DATACOS_SAMPLE_RATE)()
+    bounds = {"minFrequency": 100, "maxFrequency": 3500, "sampleRate": DATACOS_SAMPLE_RATE}
+    window, spectrum = es.Windowing(type="blackmanharris62"), es.Spectrum()
+    peaks = es.SpectralPeaks(maxPeaks=100, orderBy="magnitude", magnitudeThreshold=0, **bounds)
+    whitening = es.SpectralWhitening(maxFrequency=3500, sampleRate=DATACOS_SAMPLE_RATE)
+    hpcp = es.HPCP(size=12, harmonics=8, bandPreset=False, normalized="unitMax", **bounds)
+    hop = DATACOS_HOP_LENGTH * EVERY_FRAME
+    frames: list[NDArray[np.float32]] = []
+    for frame in es.FrameGenerator(audio, frameSize=4096, hopSize=hop):
+        magnitudes = spectrum(window(frame))
+        frequency, magnitude = peaks(magnitudes)
+        frames.append(hpcp(frequency, whitening(magnitudes, frequency, magnitude)))
+    return Chroma(np.array(frames), DATACOS_SAMPLE_RATE / hop)
