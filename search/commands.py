@@ -78,7 +78,7 @@ def query(
     from .index import Index
 
     opened = Index.open(index)
-    options = {
+    options: dict[str, Any] = {
         "limit": top,
         "where": where or [],
         "exclude_works": exclude_work or [],

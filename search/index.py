@@ -27,6 +27,8 @@ from .writer import LENGTH_TOLERANCE
 
 #: Rows asked of FAISS beyond the limit, so that a tie at the cut is usually seen at once.
 MARGIN = 6
+_NO_ROWS: frozenset[int] = frozenset()
+
 #: Queries of a batch that are answered together, which bounds the memory of a long one.
 BATCH = 4_096
 
@@ -203,8 +205,10 @@ class Index:
         """
         now = self._now()
         queries, alone = self._checked_queries(vectors, now.generation.manifest.dimension)
-        rows = now.find_many(_names(exclude))
-        excluded = frozenset(row for row in rows if row is not None)
+        excluded = _NO_ROWS
+        if exclude:
+            rows = now.find_many(_names(exclude))
+            excluded = frozenset(row for row in rows if row is not None)
         answers = self._answers(
             now,
             queries,
@@ -277,10 +281,10 @@ class Index:
                 f"the query has shape {array.shape} and dtype {array.dtype}; this index wants "
                 f"({dimension},) or (n_queries, {dimension}) float32"
             )
-        queries = np.ascontiguousarray(np.atleast_2d(array), dtype=np.float32)
+        queries = np.ascontiguousarray(array, dtype=np.float32).reshape(-1, dimension)
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
         wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also where the length is NaN
-        if wrong.any():
+        if np.count_nonzero(wrong):
             raise InvalidQueryError(
                 f"a query embedding has length {lengths[wrong][0]:g}; give finite, L2-normalised "
                 "vectors"
@@ -300,7 +304,9 @@ class Index:
         exact: bool = False,
     ) -> list[list[Candidate]]:
         limit = _checked_limit(limit)
-        restriction = now.restriction(as_conditions(where), _names(exclude_works))
+        restriction = None
+        if where or exclude_works:
+            restriction = now.restriction(as_conditions(where), _names(exclude_works))
         tie_key = now.performance_id if now.added.records else None
         work_of = now.work_id if one_per_work else None
         answers: list[list[Candidate]] = [[] for _ in queries]
@@ -310,14 +316,16 @@ class Index:
             still_open = []
             for start in range(0, len(open_queries), BATCH):
                 batch = open_queries[start : start + BATCH]
-                found = now.nearest(queries[batch], ask, restriction, exact=exact)
+                asked = queries if len(batch) == len(queries) else queries[batch]
+                found = now.nearest(asked, ask, restriction, exact=exact)
                 for query, similarities, rows, beyond in zip(batch, *found, strict=True):
                     ranking = ranked(
                         similarities,
                         rows,
                         beyond,
                         limit,
-                        hidden=(excluded[query], now.removed),
+                        excluded=excluded[query],
+                        removed=now.removed,
                         tie_key=tie_key,
                         work_of=work_of,
                     )

@@ -7,7 +7,7 @@ that must not appear are taken out, the list is not final and more must be asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 #: Similarities closer than this are taken for equal at the cut: FAISS's float32 sums differ by
 #: about 1e-7 with the order of summation.
 TIE = 2e-6
+NOTHING_BEYOND = float("-inf")
 
 
 def ranked(
@@ -24,7 +25,8 @@ def ranked(
     beyond: float,
     limit: int,
     *,
-    hidden: tuple[Container[int], ...],
+    excluded: frozenset[int],
+    removed: frozenset[int],
     tie_key: Callable[[int], Any] | None,
     work_of: Callable[[int], str | None] | None,
 ) -> tuple[list[float], list[int]] | None:
@@ -39,8 +41,8 @@ def ranked(
         No row that was not found is more similar; ``-inf`` if there is none.
     limit : int
         Length of the answer.
-    hidden : tuple of containers of int
-        Rows that must not appear.
+    excluded, removed : frozenset of int
+        Rows that must not appear: by the query's wish, and because they are gone.
     tie_key : callable, optional
         Row to what orders equal similarities; the row itself if not given.
     work_of : callable, optional
@@ -55,7 +57,7 @@ def ranked(
     shown = [
         (-similarity, row)
         for similarity, row in found
-        if row >= 0 and not any(row in rows for rows in hidden)
+        if row >= 0 and row not in excluded and row not in removed
     ]
     if tie_key is None:
         shown.sort()
@@ -63,7 +65,7 @@ def ranked(
         shown.sort(key=lambda pair: (pair[0], tie_key(pair[1])))
     if work_of is not None:
         shown = _best_of_each_work(shown, work_of)
-    if beyond > -np.inf and (len(shown) < limit or -shown[limit - 1][0] - beyond <= TIE):
+    if beyond > NOTHING_BEYOND and (len(shown) < limit or -shown[limit - 1][0] - beyond <= TIE):
         return None
     del shown[limit:]
     return [-negated for negated, _ in shown], [row for _, row in shown]

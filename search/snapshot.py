@@ -263,8 +263,9 @@ class Snapshot:
                 similarities = _similarities(vectors.exact, rows, queries)
         if limit == available:
             return similarities, rows, np.full(len(queries), -np.inf, np.float32)
-        beyond = np.where(rows[:, -1] < 0, -np.inf, similarities[:, -1])
-        return similarities, rows, beyond.astype(np.float32)
+        beyond = similarities[:, -1].copy()
+        beyond[rows[:, -1] < 0] = -np.inf
+        return similarities, rows, beyond
 
     def _nearest_added(
         self, queries: NDArray[np.float32], limit: int, restriction: Restriction | None
@@ -300,10 +301,11 @@ def _similarities(
     `einsum` sums each product by itself along the contiguous axis, so the result does not depend
     on what is computed beside it; a matrix product's does.
     """
-    block = max(1, _GATHER // max(1, rows.shape[1] * matrix.shape[1]))
+    if rows.size * matrix.shape[1] <= _GATHER:
+        return np.asarray(np.einsum("qkd,qd->qk", matrix[rows], queries))
+    block = max(1, _GATHER // (rows.shape[1] * matrix.shape[1]))
     parts = [
         np.einsum("qkd,qd->qk", matrix[rows[start : start + block]], queries[start : start + block])
         for start in range(0, len(queries), block)
     ]
-    similarities: NDArray[np.float32] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return similarities
+    return np.concatenate(parts)

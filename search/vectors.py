@@ -108,7 +108,7 @@ class Vectors:
 
         Parameters
         ----------
-        queries : ndarray, shape (n_queries, dimension), float32
+        queries : ndarray, shape (n_queries, dimension), float32, C-contiguous
         limit : int
             How many rows; at most :attr:`count`.
         selection : Selection, optional
@@ -123,15 +123,29 @@ class Vectors:
             In descending order of similarity; -1 where no more were found.
         """
         parameters = self._search_parameters(selection, exact)
+        similarities = np.empty((len(queries), limit), np.float32)
+        rows = np.empty((len(queries), limit), np.int64)
+        # FAISS's Python layer checks types and shapes once more, 10 of 160 microseconds; all
+        # arrays are made or checked here.
+        arrays = (
+            len(queries),
+            faiss.swig_ptr(queries),
+            limit,
+            faiss.swig_ptr(similarities),
+            faiss.swig_ptr(rows),
+            parameters,
+        )
         if len(queries) > 1:
-            similarities, rows = self._index.search(queries, limit, params=parameters)
+            self._index.search_c(*arrays)
             return similarities, rows
         threads = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(1)
+        if threads > 1:
+            faiss.omp_set_num_threads(1)
         try:
-            similarities, rows = self._index.search(queries, limit, params=parameters)
+            self._index.search_c(*arrays)
         finally:
-            faiss.omp_set_num_threads(threads)
+            if threads > 1:
+                faiss.omp_set_num_threads(threads)
         return similarities, rows
 
     def _search_parameters(self, selection: Selection | None, exact: bool) -> Any:
