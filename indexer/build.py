@@ -9,9 +9,10 @@ Two steps that can be taken on different machines:
    is removed.
 
 The same catalogue and encoder give the same index, byte for byte, however often the build was
-interrupted and in whatever order the files lie. The one exception is the time of creation in the
-manifest; it too is fixed where the environment sets ``SOURCE_DATE_EPOCH`` (seconds since 1970, see
-https://reproducible-builds.org/specs/source-date-epoch/).
+interrupted and in whatever order the files lie. The exceptions are in the manifest: the time of
+creation, which too is fixed where the environment sets ``SOURCE_DATE_EPOCH`` (seconds since 1970,
+see https://reproducible-builds.org/specs/source-date-epoch/), and the speed that is measured where
+the index is an approximate one.
 
 What could not be indexed is in the rejection report beside the index (:mod:`.rejection`).
 """
@@ -31,13 +32,37 @@ from typing import Any
 from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError
 from ..search.manifest import Manifest
+from ..search.plan import AUTO, DEFAULT_RECALL
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
 from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
 from .embedding_shards import ShardContents, ShardPlan, find_shards, read_shards
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 
-DEFAULT_FACTORY = "Flat"
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """How an index is to be built of embeddings; :func:`coverdex.search.write_index` has more.
+
+    Parameters
+    ----------
+    strict : bool, default False
+        Fail if anything was rejected. No index is written then, and an older one stays.
+    overwrite : bool, default False
+        Replace an index that is there.
+    factory : str, default "auto"
+        FAISS factory string; ``"auto"`` plans it from the number of performances.
+    memory : int, optional
+        Most bytes that the FAISS index may take, for planning.
+    recall : float, default 0.99
+        Share of the true nearest ten to find, for planning.
+    """
+
+    strict: bool = False
+    overwrite: bool = False
+    factory: str = AUTO
+    memory: int | None = None
+    recall: float = DEFAULT_RECALL
 
 
 class RejectedError(CoverdexError):
@@ -104,12 +129,10 @@ def build_index(
     out: str | Path,
     *,
     encoder: Encoder | str | Path | None = None,
-    strict: bool = False,
-    overwrite: bool = False,
-    factory: str = DEFAULT_FACTORY,
     workers: int = 0,
     shard_size: int = SHARD_SIZE,
     progress: ProgressCallback | None = None,
+    **options: Any,
 ) -> BuildReport:
     """Embed a catalogue and write its index.
 
@@ -123,32 +146,29 @@ def build_index(
         ``<out>.rejected.parquet`` lie beside it.
     encoder : Encoder or str or path-like, optional
         An encoder, or what :meth:`coverdex.encoder.Encoder.load` takes; by default the shipped one.
-    strict : bool, default False
-        Fail if anything was rejected. No index is written then, an older one at ``out`` stays, and
-        the embeddings wait in the work folder for the next build.
-    overwrite : bool, default False
-        Replace an index at ``out``.
-    factory : str, default "Flat"
-        FAISS factory string of the index.
     workers : int, default 0
         Reading processes beside this one; 0 reads in this process.
     shard_size : int, default 512
         Performances that an interruption can cost.
     progress : callable, optional
         ``progress(done, total)``.
+    **options
+        ``strict``, ``overwrite``, ``factory``, ``memory`` and ``recall``, see
+        :class:`IndexOptions`.
 
     Raises
     ------
     RejectedError
-        If ``strict`` and something was rejected.
+        If ``strict`` and something was rejected. The embeddings wait in the work folder for the
+        next build.
     IndexExistsError
         If something lies at ``out`` and may not be replaced.
     CoverdexError
         If nothing is left to index.
     """
     started = time.monotonic()
-    out = Path(out)
-    check_target(out, overwrite=overwrite)
+    out, wanted = Path(out), IndexOptions(**options)
+    check_target(out, overwrite=wanted.overwrite)
     if not isinstance(encoder, Encoder):
         encoder = Encoder.load(encoder)
     if not isinstance(catalogue, Catalogue):
@@ -169,10 +189,8 @@ def build_index(
         report = _assemble(
             contents,
             out,
+            wanted,
             source={"catalogue": catalogue.source, "kind": str(catalogue.kind)},
-            strict=strict,
-            overwrite=overwrite,
-            factory=factory,
             n_kept=embedded.n_kept,
             started=started,
         )
@@ -186,9 +204,7 @@ def build_index_from_shards(
     *,
     encoder_id: str | None = None,
     encoder_name: str | None = None,
-    strict: bool = False,
-    overwrite: bool = False,
-    factory: str = DEFAULT_FACTORY,
+    **options: Any,
 ) -> BuildReport:
     """Write an index from embeddings that were made before or elsewhere.
 
@@ -200,7 +216,7 @@ def build_index_from_shards(
         The index folder.
     encoder_id, encoder_name : str, optional
         Who made them, where they do not say.
-    strict, overwrite, factory
+    **options
         As for :func:`build_index`.
 
     Raises
@@ -211,8 +227,8 @@ def build_index_from_shards(
         If shards are missing or damaged, or of different encoders.
     """
     started = time.monotonic()
-    path, out = Path(path), Path(out)
-    check_target(out, overwrite=overwrite)
+    path, out, wanted = Path(path), Path(out), IndexOptions(**options)
+    check_target(out, overwrite=wanted.overwrite)
     contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
     if plan is not None:
@@ -221,10 +237,8 @@ def build_index_from_shards(
     return _assemble(
         contents,
         out,
+        wanted,
         source=source,
-        strict=strict,
-        overwrite=overwrite,
-        factory=factory,
         n_kept=len(contents.embeddings),
         started=started,
     )
@@ -248,18 +262,16 @@ def _remove_leftovers(out: Path) -> None:
 def _assemble(
     contents: ShardContents,
     out: Path,
+    wanted: IndexOptions,
     *,
     source: Mapping[str, Any],
-    strict: bool,
-    overwrite: bool,
-    factory: str,
     n_kept: int,
     started: float,
 ) -> BuildReport:
     rejections = tuple(contents.rejections)
     report_path = write_rejections(rejection_report_path(out), rejections)
     said = summarise_rejections(rejections)
-    if strict and rejections:
+    if wanted.strict and rejections:
         raise RejectedError(
             f"{said}, and the build is strict: no index written; {report_path} lists them",
             rejections,
@@ -273,8 +285,10 @@ def _assemble(
         encoder_id=contents.encoder_id,
         encoder_name=contents.encoder_name,
         source=source,
-        factory=factory,
-        overwrite=overwrite,
+        factory=wanted.factory,
+        memory=wanted.memory,
+        recall=wanted.recall,
+        overwrite=wanted.overwrite,
         created=_created(),
     )
     return BuildReport(

@@ -28,6 +28,7 @@ from .command_options import (
     listed_lines,
     print_described,
 )
+from .export_command import export
 
 if TYPE_CHECKING:
     from .build import BuildReport
@@ -47,8 +48,14 @@ def build(
     subset: Subset = None,
     metadata: MetadataFile = None,
     factory: Annotated[
-        str | None, typer.Option("--factory", help="FAISS factory string, such as Flat.")
+        str, typer.Option("--factory", help="FAISS factory string; auto plans it from the size.")
+    ] = "auto",
+    memory: Annotated[
+        int | None, typer.Option("--memory", min=1, help="Most MB for the vectors, for planning.")
     ] = None,
+    recall: Annotated[
+        float, typer.Option("--recall", min=0, max=1, help="Recall@10 wanted, for planning.")
+    ] = 0.99,
     encoder_id: Annotated[
         str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
     ] = None,
@@ -64,13 +71,13 @@ def build(
     What cannot be indexed is listed in OUT.rejected.parquet and the rest is indexed. A build that
     was interrupted goes on where it stopped when it is started again.
     """
-    from .build import DEFAULT_FACTORY, build_index, build_index_from_shards
+    from .build import build_index, build_index_from_shards
     from .embedding_shards import holds_shards
     from .preparation import default_workers
     from .progress import shown_progress
 
-    options: dict[str, Any] = {"strict": strict, "overwrite": overwrite}
-    options["factory"] = factory or DEFAULT_FACTORY
+    options: dict[str, Any] = {"strict": strict, "overwrite": overwrite, "factory": factory}
+    options |= {"memory": memory and memory * 1_000_000, "recall": recall}
     if holds_shards(path):
         if encoder or kind or subset or metadata:
             raise typer.BadParameter(f"{path} holds embeddings; --encoder and the like are done")
@@ -222,5 +229,5 @@ def _report_embedding(report: EmbeddingReport, *, encoder_id: str, as_json: bool
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-for change in (add, update, remove, compact, verify):
+for change in (add, update, remove, compact, verify, export):
     app.command()(change)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coverdex.cli import main
+from coverdex.encoder import DEFAULT_CHECKPOINT
 from coverdex.indexer import read_rejections
 from coverdex.search import Index
 
@@ -229,7 +230,7 @@ def test_add_shards(
 
 
 def test_another_encoder_is_refused(index: Path, datacos: DatacosFolder, run: Run) -> None:
-    answer = run("index", "add", index, datacos.root, "--update", "--encoder", "siamese-cnn")
+    answer = run("index", "add", index, datacos.root, "--update", "--encoder", DEFAULT_CHECKPOINT)
     assert answer.code == 4
     assert "tiny-" in answer.err
 
@@ -247,6 +248,38 @@ def test_verify(index: Path, run: Run) -> None:
     assert answer.document["whole"] is False
     assert "embeddings.parquet" in answer.document["problems"][0]
     assert run("index", "verify", index.parent / "nowhere").code == 3
+
+
+def test_export_embeddings(index: Path, tmp_path: Path, run: Run) -> None:
+    answer = run(
+        "index", "export", index, "--out", tmp_path / "numpy", "--format", "numpy", "--json"
+    )
+    assert answer.code == 0
+    assert answer.document["rows"] == 6
+    assert np.array_equal(
+        np.load(tmp_path / "numpy" / "embeddings.npy"), Index.open(index).embeddings
+    )
+    assert run("index", "export", index, "--out", tmp_path / "p").code == 0
+    again = tmp_path / "again.index"
+    rebuilt = run("index", "build", tmp_path / "p", "--out", again, "--strict")
+    assert rebuilt.code == 0  # what is exported can be indexed again
+    assert np.array_equal(Index.open(again).embeddings, Index.open(index).embeddings)
+    assert Index.open(again).metadata("P_00")["title"] == "Title of P_00"
+    assert run("index", "export", index, "--out", tmp_path / "p").code == 1
+    assert run("index", "export", index, "--out", tmp_path / "x", "--where", "year>1").code == 2
+
+
+def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:
+    answer = run("index", "export", index, "--pairs", "2", "--out", tmp_path / "pairs.jsonl")
+    assert answer.out == f"wrote 12 pairs to {tmp_path / 'pairs.jsonl'}\n"
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    for row in rows:
+        candidate = Index.open(index).search_by_id(row["query"], limit=2)[row["rank"] - 1]
+        assert row["candidate"] == candidate.performance_id
+    arguments = ["--pairs", "5", "--least-similarity", "1", "--where", "year>2000"]
+    none = run("index", "export", index, "--out", tmp_path / "none.csv", *arguments)
+    assert none.out.startswith("wrote 0 pairs")
+    assert run("index", "export", index, "--pairs", "2", "--out", tmp_path / "x.txt").code == 1
 
 
 @pytest.mark.shared

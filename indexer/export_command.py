@@ -1,0 +1,71 @@
+"""``coverdex index export``: embeddings, or all nearest pairs, for other tools.
+
+The formats are those of :mod:`coverdex.search.export`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .command_options import AsJson, IndexFolder
+
+
+def export(
+    index: IndexFolder,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Folder for embeddings; file for pairs.", show_default=False
+        ),
+    ],
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="Embeddings: parquet, numpy or faiss. Pairs: parquet, csv or jsonl, by default as "
+            "the name of the file ends.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option("--pairs", min=1, help="Export every performance's nearest so many instead."),
+    ] = None,
+    least_similarity: Annotated[
+        float | None,
+        typer.Option("--least-similarity", min=-1, max=1, help="Leave out pairs below."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", help="Condition on the candidates of pairs, such as year>=1960."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export embeddings, or with --pairs all nearest pairs of an index."""
+    if pairs is None and (least_similarity is not None or where):
+        raise typer.BadParameter("--least-similarity and --where go with --pairs")
+    from ..search import Index
+
+    opened = Index.open(index)
+    document: dict[str, Any]
+    if pairs is None:
+        from ..search.export import export_embeddings
+
+        files = export_embeddings(opened, out, file_format=file_format or "parquet")
+        document = {"files": [str(file) for file in files], "rows": len(opened)}
+        line = f"wrote {len(opened)} embeddings to {', '.join(document['files'])}"
+    else:
+        from ..search.export import nearest_pairs, write_table
+
+        least = -1.0 if least_similarity is None else least_similarity
+        tables = nearest_pairs(opened, limit=pairs, least_similarity=least, where=where or ())
+        rows = write_table(tables, out, file_format=file_format or out.suffix.lstrip("."))
+        document = {"files": [str(out)], "rows": rows}
+        line = f"wrote {rows} pairs to {out}"
+    print(line, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False, indent=2))
