@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from ..indexer import Catalogue
+    from .dataset_description import DatasetDescription
     from .evaluation import Evaluation
     from .protocols import ProtocolCheck
     from .published_codes import Figures
@@ -148,7 +150,7 @@ def _print_evaluation(
 
 @datasets.callback()
 def _group() -> None:
-    """Get datasets."""
+    """Get datasets and describe them."""
 
 
 @datasets.command()
@@ -182,3 +184,64 @@ def download(
     with shown_download() as progress:
         parts = download_datacos(wanted, out, keep_archives=keep_archives, progress=progress)
     print(f"{', '.join(parts)} in {out}; next: coverdex index build {out} --out my.index")
+
+
+@datasets.command()
+def describe(
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="Da-TACOS folder, Parquet file of chroma, or 'demo'.", show_default=False
+        ),
+    ],
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Also draw figures into this folder.")
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option("--track", help="Performance whose chroma is drawn; default: the first."),
+    ] = None,
+    read: Annotated[
+        bool,
+        typer.Option(
+            "--read/--no-read", help="Read every performance, for durations and what is broken."
+        ),
+    ] = True,
+    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    subset: Annotated[
+        str | None,
+        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""
+    from ..indexer import open_catalogue
+    from .dataset_reading import read_durations, read_track
+
+    catalogue = open_catalogue(path, kind=kind, subset=subset)
+    durations = read_durations(catalogue) if read else {}
+    description = _description(catalogue, durations)
+    if figures is not None:
+        from .dataset_figures import draw_chroma, draw_dataset
+
+        drawn = draw_dataset(description, catalogue.performances, durations, figures)
+        record, chroma = read_track(catalogue, track)
+        title = " · ".join(filter(None, (record.performance_id, record.title, record.artist)))
+        drawn.append(draw_chroma(chroma, figures / "chroma.png", title=title))
+        print(f"drew {', '.join(p.name for p in drawn)} in {figures}", file=sys.stderr)
+    if as_json:
+        document = {"catalogue": path, **description.summary()}
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        from rich.console import Console
+
+        from .dataset_table import dataset_table
+
+        Console().print(dataset_table(description, title=path))
+
+
+def _description(catalogue: Catalogue, durations: Mapping[str, float]) -> DatasetDescription:
+    from . import dataset_description
+
+    rejected = len(catalogue.rejections)
+    return dataset_description.describe(catalogue.performances, durations, rejected=rejected)

@@ -1,0 +1,45 @@
+"""Reading a catalogue once through: how long its performances are, and one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..encoder.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from ..encoder import Chroma
+    from ..indexer import Catalogue, PerformanceRecord
+
+
+def read_durations(catalogue: Catalogue) -> dict[str, float]:
+    """Read every performance, one in memory at a time; return seconds by performance id.
+
+    Afterwards ``catalogue.rejections`` is complete. Progress goes to stderr.
+    """
+    from ..indexer.progress import shown_progress
+
+    durations: dict[str, float] = {}
+    with shown_progress("reading") as progress:
+        for record, chroma in catalogue:
+            durations[record.performance_id] = chroma.duration
+            progress(len(durations), len(catalogue))
+    return durations
+
+
+def read_track(
+    catalogue: Catalogue, performance_id: str | None = None
+) -> tuple[PerformanceRecord, Chroma]:
+    """Read one performance, the first if no id is given.
+
+    Raises
+    ------
+    NotFoundError
+        If the catalogue has none of that id that can be read.
+    """
+    for record, chroma in catalogue:
+        if performance_id in (None, record.performance_id):
+            return record, chroma
+    raise NotFoundError(
+        f"{catalogue.source} has no readable performance {performance_id or ''}".rstrip()
+        + "; 'coverdex index info' lists ids"
+    )

@@ -1,0 +1,53 @@
+"""How all figures of the benchmarks are drawn: one size, one palette, no display needed.
+
+Drawn with matplotlib, which is the extra ``coverdex[plots]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..encoder.errors import CoverdexError
+
+#: Colours that stay apart for the colour-blind (after Okabe and Ito 2008).
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#444444")
+DOTS_PER_INCH = 130
+
+
+class DrawingError(CoverdexError):
+    """Figures cannot be drawn: matplotlib is missing."""
+
+
+@contextmanager
+def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iterator[Any]:
+    """Give an empty figure (size in inches) and write it to ``path`` (PNG) at the end.
+
+    Raises
+    ------
+    DrawingError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise DrawingError(
+            "matplotlib is not installed; figures need it: pip install 'coverdex[plots]'"
+        ) from None
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(drawn)
+    yield drawn
+    # No creation date and no version in the file: the same data give the same bytes.
+    drawn.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
+
+
+def bare(axes: Any, *, grid: str = "y") -> None:
+    """Remove the box around a plot and draw a light grid behind it."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color="#dddddd", linewidth=0.8)

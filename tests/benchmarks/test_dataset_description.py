@@ -1,0 +1,110 @@
+"""The description of a catalogue: numbers by hand, figures with the right axes, the command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from coverdex.benchmarks.commands import datasets
+from coverdex.benchmarks.dataset_description import Spread, describe
+from coverdex.benchmarks.dataset_figures import draw_chroma, from_c_to_b, scaled_per_track
+from coverdex.benchmarks.dataset_reading import read_track
+from coverdex.encoder.chroma import PITCH_CLASSES, Chroma
+from coverdex.encoder.errors import NotFoundError
+from coverdex.indexer import PerformanceRecord, open_catalogue, write_parquet_catalogue
+from typer.testing import CliRunner
+
+RECORDS = [
+    PerformanceRecord("P_1", "W_1", "Hurt", "Nine Inch Nails", year=1994),
+    PerformanceRecord("P_2", "W_1", "hurt", "Johnny Cash", year=2002),
+    PerformanceRecord("P_3", "W_1", "Hurt (Live)", "Nine Inch Nails"),
+    PerformanceRecord("P_4", "W_2", "La Mer", "Charles Trenet", year=1946),
+    PerformanceRecord("P_5", "W_2", "Beyond the Sea", None, year=1959),
+    PerformanceRecord("P_6", "W_3", None, None, year=1970),
+    PerformanceRecord("P_7", None, "Alone", "Somebody"),
+]
+
+
+def test_numbers_of_a_small_catalogue():
+    d = describe(RECORDS, {"P_1": 100.0, "P_2": 200.0}, rejected=3)
+    assert (d.n_performances, d.n_works, d.n_pairs, d.rejected) == (7, 4, 4, 3)
+    assert d.works_by_size == {1: 2, 2: 1, 3: 1}
+    assert (d.titles.n_pairs, d.titles.n_unknown) == (4, 0)
+    assert d.titles.same == pytest.approx(1 / 4)  # P_1 and P_2
+    assert d.titles.same_without_remarks == pytest.approx(3 / 4)
+    assert d.titles.similar == pytest.approx(3 / 4)
+    assert d.same_artist == pytest.approx(1 / 3)  # of three pairs with both artists
+    assert d.n_artist_unknown == 1
+    assert d.missing["title"] == 1
+    assert d.missing["work_id"] == 1
+    assert d.missing["year"] == 2
+    assert d.years is not None
+    assert d.years_apart == Spread(2, 8.0, 9.25, 10.5, 10.5, 11.75, 13.0)
+    assert d.durations is not None
+    assert d.durations.mean == 150
+    assert d.hours == pytest.approx(300 / 3600)
+
+
+def test_catalogue_that_says_nothing():
+    d = describe([PerformanceRecord("P_1"), PerformanceRecord("P_2")])
+    assert d.n_works == 2
+    assert d.same_artist is None
+    assert d.titles.n_pairs == 0
+    assert d.durations is None
+    assert d.missing["work_id"] == 2
+    json.dumps(d.summary())
+
+
+def test_heat_map_goes_from_c_to_b():
+    values = np.eye(12, dtype=np.float32)  # frame i sounds pitch class i
+    rows = from_c_to_b(values)
+    labels = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
+    for row, label in zip(rows, labels, strict=True):
+        assert row.argmax() == PITCH_CLASSES.index(label)
+
+
+def test_scaling_is_per_track():
+    scaled = scaled_per_track(np.array([[0.2, 0.4], [0.6, 1.0]]))
+    assert scaled == pytest.approx(np.array([[0, 0.25], [0.5, 1]]))
+    assert scaled_per_track(np.full((2, 12), 0.5)).max() == 0
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "catalogue.parquet"
+    pairs = [(r, Chroma(rng.random((200, 12)), frame_rate=10.0)) for r in RECORDS]
+    write_parquet_catalogue(path, pairs)
+    return path
+
+
+def test_command_describes_and_draws(catalogue, tmp_path):
+    pytest.importorskip("matplotlib")
+    arguments = ["describe", str(catalogue), "--json", "--figures", str(tmp_path / "figures")]
+    result = CliRunner().invoke(datasets, [*arguments, "--track", "P_4"], catch_exceptions=False)
+    document = json.loads(result.stdout)
+    assert document["n_pairs"] == 4
+    assert document["durations"]["median"] == 20
+    drawn = {p.name: p.read_bytes()[:8] for p in (tmp_path / "figures").iterdir()}
+    names = {"titles.png", "works-by-size.png", "years.png", "durations.png", "chroma.png"}
+    assert set(drawn) == names
+    assert set(drawn.values()) == {b"\x89PNG\r\n\x1a\n"}
+
+
+def test_table_without_reading(catalogue):
+    result = CliRunner().invoke(datasets, ["describe", str(catalogue), "--no-read"])
+    assert "pairs of covers" in result.stdout
+    assert "hours" not in result.stdout
+
+
+def test_track_that_is_not_there(catalogue):
+    with pytest.raises(NotFoundError, match="P_99"):
+        read_track(open_catalogue(catalogue), "P_99")
+
+
+def test_same_track_gives_the_same_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    chroma = Chroma(np.random.default_rng(1).random((50, 12)), frame_rate=10.0)
+    one, other = (draw_chroma(chroma, tmp_path / n, title="x") for n in ("a.png", "b.png"))
+    assert one.read_bytes() == other.read_bytes()
