@@ -4,9 +4,7 @@ Every system ranks the same performances of the same catalogue and is measured b
 (:mod:`coverdex.benchmarks.metrics`). Performances whose file cannot be read are left out for all;
 one that a system cannot use counts against that system.
 
-The 95% intervals come from the bootstrap by work: works with covers are drawn with replacement, all
-their queries with them, and the mean is taken over the queries that were drawn. Queries of one work
-succeed and fail together, so drawing single queries would give intervals that are too narrow. All
+The 95% intervals come from the bootstrap by work (:mod:`coverdex.benchmarks.bootstrap`); all
 systems see the same draws. With a few dozen works intervals are wide: that is the message.
 """
 
@@ -18,11 +16,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..encoder.errors import CoverdexError
 from .baselines import Dmax, Qmax, SiMPle, TwoDFTM
 from .baselines.system import Progress, System
+from .bootstrap import Interval, WorkBootstrap
 from .metrics import evaluate
 
 if TYPE_CHECKING:
@@ -37,18 +34,6 @@ BASELINES: dict[str, Callable[[], System]] = {
     "Dmax": Dmax,
 }
 
-#: Draws of the bootstrap, and its seed.
-N_DRAWS = 2000
-SEED = 0
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95% confidence interval."""
-
-    low: float
-    high: float
-
 
 @dataclass(frozen=True, eq=False)
 class SystemResult:
@@ -59,7 +44,7 @@ class SystemResult:
     system : System
     evaluation : Evaluation
         All figures, per query too.
-    intervals : dict of str to Interval
+    intervals : dict of str to Interval or None
         95% bootstrap intervals by work of ``map``, ``mr1`` and ``hits_at_1``.
     seconds : float
         Wall-clock time from chroma in memory to the similarity matrix.
@@ -67,7 +52,7 @@ class SystemResult:
 
     system: System
     evaluation: Evaluation
-    intervals: dict[str, Interval]
+    intervals: dict[str, Interval | None]
     seconds: float
 
     def summary(self) -> dict[str, Any]:
@@ -77,7 +62,8 @@ class SystemResult:
             "parameters": dict(self.system.parameters),
             **self.evaluation.summary(),
             "intervals_95": {
-                name: [interval.low, interval.high] for name, interval in self.intervals.items()
+                name: None if interval is None else [interval.low, interval.high]
+                for name, interval in self.intervals.items()
             },
             "seconds": round(self.seconds, 3),
         }
@@ -158,8 +144,8 @@ def compare_systems(
 
 
 def intervals_by_work(
-    evaluation: Evaluation, works: Sequence[str | None], *, draws: int = N_DRAWS, seed: int = SEED
-) -> dict[str, Interval]:
+    evaluation: Evaluation, works: Sequence[str | None]
+) -> dict[str, Interval | None]:
     """Return 95% intervals of MAP, MR1 and hits at 1 by drawing works with replacement.
 
     Parameters
@@ -167,27 +153,15 @@ def intervals_by_work(
     evaluation : Evaluation
     works : sequence of n str or None
         Work of each performance, as evaluated.
-    draws, seed : int
-        Draws of the bootstrap and the seed of its generator.
 
     Returns
     -------
-    dict of str to Interval
-        The 2.5th and 97.5th percentiles.
+    dict of str to Interval or None
+        None with fewer than two works to draw from.
     """
-    _, group = np.unique([str(works[i]) for i in evaluation.queries], return_inverse=True)
-    sizes = np.bincount(group)
-    chance = np.full(len(sizes), 1 / len(sizes))
-    times_drawn = np.random.default_rng(seed).multinomial(len(sizes), chance, size=draws)
-    n_queries = times_drawn @ sizes
-    figures = {
-        "map": evaluation.average_precision,
-        "mr1": evaluation.first_rank,
-        "hits_at_1": evaluation.hit_at(1),
+    bootstrap = WorkBootstrap.of([works[i] for i in evaluation.queries])
+    return {
+        "map": bootstrap.interval(evaluation.average_precision),
+        "mr1": bootstrap.interval(evaluation.first_rank),
+        "hits_at_1": bootstrap.interval(evaluation.hit_at(1)),
     }
-    intervals = {}
-    for name, values in figures.items():
-        means = times_drawn @ np.bincount(group, weights=values) / n_queries
-        low, high = np.percentile(means, [2.5, 97.5])
-        intervals[name] = Interval(float(low), float(high))
-    return intervals

@@ -14,7 +14,8 @@ import typer
 
 if TYPE_CHECKING:
     from ...indexer import Catalogue
-    from ..side_by_side import Interval, SystemResult
+    from ..bootstrap import Interval
+    from ..side_by_side import SystemResult
 
 
 def evaluate_systems(
@@ -64,7 +65,7 @@ def evaluate_systems(
 
 
 def _document(path: str, catalogue: Catalogue, results: list[SystemResult]) -> dict[str, Any]:
-    from ..side_by_side import N_DRAWS, SEED
+    from ..bootstrap import N_DRAWS, SEED
 
     return {
         "catalogue": path,
@@ -102,5 +103,7 @@ def _print_table(results: list[SystemResult]) -> None:
     Console().print(table)
 
 
-def _interval(interval: Interval, digits: int) -> str:
+def _interval(interval: Interval | None, digits: int) -> str:
+    if interval is None:
+        return "one work"
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
