@@ -11,7 +11,13 @@
 :func:`write_index`
     embeddings and metadata in, a complete index folder out;
 :class:`Manifest`
-    what an index says about itself.
+    what an index says about itself;
+:class:`Plan`
+    which FAISS structure fits how many vectors;
+:func:`verify_index`
+    every byte of an index, checked;
+:func:`export_embeddings`, :func:`nearest_pairs`
+    what it holds, for other tools.
 
 ``docs/index-format.md`` describes the folder. Importing this package loads no faiss and no pyarrow:
 each name is fetched when it is first used.
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
         InvalidQueryError,
         PerformanceExistsError,
     )
+    from .export import candidate_table, export_embeddings, nearest_pairs, write_table
     from .filters import Condition
     from .index import Index
     from .manifest import Manifest
@@ -55,9 +62,13 @@ _HOME_OF = {
     "InvalidQueryError": "errors",
     "Manifest": "manifest",
     "Verification": "verify",
+    "candidate_table": "export",
+    "export_embeddings": "export",
+    "nearest_pairs": "export",
     "verify_index": "verify",
     "write_embeddings": "writer",
     "write_index": "writer",
+    "write_table": "export",
 }
 
 __all__ = [
@@ -75,9 +86,13 @@ __all__ = [
     "PerformanceExistsError",
     "Plan",
     "Verification",
+    "candidate_table",
+    "export_embeddings",
+    "nearest_pairs",
     "verify_index",
     "write_embeddings",
     "write_index",
+    "write_table",
 ]
 
 

@@ -138,6 +138,7 @@ class ChangeLog:
         self._sequence = sequence
         self._durable = durable
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._has_remains = False
         self._end = end
         try:
             os.ftruncate(self._file, end)  # what was cut off was never acknowledged
@@ -165,6 +166,8 @@ class ChangeLog:
         os.close(self._file)
 
     def _write(self, content: bytes) -> None:
+        if self._has_remains:
+            self._cut()
         try:
             written = 0
             while written < len(content):
@@ -172,9 +175,15 @@ class ChangeLog:
             if self._durable:
                 _flush(self._file)
         except BaseException:
-            os.ftruncate(self._file, self._end)
+            # What remains of this record would look like damage behind the next one.
+            self._has_remains = True
+            self._cut()
             raise
         self._end += len(content)
+
+    def _cut(self) -> None:
+        os.ftruncate(self._file, self._end)
+        self._has_remains = False
 
 
 def _flush(file: int) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Lock
 
 from .change_log import HEADER_SIZE, log_name, read_log
-from .generation import Generation
-from .manifest import MANIFEST_NAME
+from .errors import IndexFormatError
+from .generation import ATTEMPTS, Generation
+from .manifest import MANIFEST_NAME, Manifest
 from .snapshot import Snapshot
 
 #: Identity of a manifest file: device and inode, time of change, size.
@@ -26,24 +27,25 @@ Stamp = tuple[int, int, int, int]
 class Following:
     """The latest snapshot of an index; made by :meth:`open`. Safe to share between threads."""
 
-    def __init__(
-        self, folder: Path, snapshot: Snapshot, *, mmap: bool, follow: bool, stamp: Stamp | None
-    ) -> None:
+    _snapshot: Snapshot
+
+    def __init__(self, folder: Path, *, mmap: bool, follow: bool) -> None:
         self.folder = folder
-        self._snapshot = snapshot
         self._mmap = mmap
         self._follow = follow
         self._lock = Lock()
         self._manifest_path = str(folder / MANIFEST_NAME)
-        self._stamp = stamp
-        self._read_log_from_start(snapshot)
+        self._stamp: Stamp | None = None
+        self._log_path = ""
+        self._log_end = self._log_sequence = 0
 
     @classmethod
     def open(cls, folder: Path, *, mmap: bool, follow: bool) -> Following:
         """Open the index in ``folder``; see ``Index.open``."""
-        stamp = _stamp(str(folder / MANIFEST_NAME))
-        snapshot = Snapshot.of(Generation.open(folder, mmap=mmap))
-        return cls(folder, snapshot, mmap=mmap, follow=follow, stamp=stamp)
+        Manifest.read(folder)  # says what is wrong with a folder that is no index
+        following = cls(folder, mmap=mmap, follow=follow)
+        following.refresh()
+        return following
 
     def snapshot(self) -> Snapshot:
         """Return the snapshot of now, or the one at hand where changes are not followed."""
@@ -64,13 +66,19 @@ class Following:
     def refresh(self) -> None:
         """Take in what has changed on the disk."""
         with self._lock:
-            stamp = _stamp(self._manifest_path)
-            if stamp != self._stamp and stamp is not None:
-                snapshot = Snapshot.of(Generation.open(self.folder, mmap=self._mmap))
-                self._read_log_from_start(snapshot)
-                self._stamp = stamp
-            else:
-                self._read_log_on(self._snapshot)
+            for _ in range(ATTEMPTS):
+                stamp = _stamp(self._manifest_path)
+                if stamp is None and self._stamp is not None:
+                    return  # somebody removed the index: what is open stays
+                if stamp != self._stamp or stamp is None:
+                    self._reopen()
+                else:
+                    self._read_log_on(self._snapshot)
+                # A compaction meanwhile takes the log away that was to be read: look again.
+                if _stamp(self._manifest_path) == stamp:
+                    self._stamp = stamp
+                    return
+        raise IndexFormatError(f"{self.folder} is replaced again and again while it is opened")
 
     @property
     def log_end(self) -> int:
@@ -88,9 +96,9 @@ class Following:
         size = 0 if log is None else log[-1]
         return size != self._log_end or _stamp(self._manifest_path) != self._stamp
 
-    def _read_log_from_start(self, snapshot: Snapshot) -> None:
-        generation = snapshot.generation.manifest.generation
-        self._log_path = str(self.folder / log_name(generation))
+    def _reopen(self) -> None:
+        snapshot = Snapshot.of(Generation.open(self.folder, mmap=self._mmap))
+        self._log_path = str(self.folder / log_name(snapshot.generation.manifest.generation))
         self._log_end = self._log_sequence = 0
         self._read_log_on(snapshot)
 

@@ -27,7 +27,7 @@ from .writer import EMBEDDING, ENCODER_ID_KEY
 DESCRIBED = (PERFORMANCE_ID, "work_id", "title", "artist")
 
 #: Opening starts over this often when the index is replaced meanwhile.
-_ATTEMPTS = 20
+ATTEMPTS = 20
 
 
 class Generation:
@@ -47,7 +47,7 @@ class Generation:
     @classmethod
     def open(cls, folder: Path, *, mmap: bool = True) -> Generation:
         """Open the current generation of the index in ``folder``; see ``Index.open``."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             manifest = Manifest.read(folder)
             try:
                 opened = cls._open(folder, manifest, mmap=mmap)

@@ -44,6 +44,17 @@ class WriterLock:
         if fcntl is None:
             raise IndexLockedError("changing an index needs the file locks of Linux or macOS")
         path = folder / LOCK_NAME
+        while True:
+            self._take(path)
+            # The index may have been replaced between opening its lock and taking it.
+            if path.exists() and os.path.samestat(os.fstat(self._file), path.stat()):
+                break
+            os.close(self._file)
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        self.is_held = True
+
+    def _take(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,12 +62,9 @@ class WriterLock:
             holder = os.pread(self._file, 64, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise IndexLockedError(
-                f"{folder} is being changed by another process (process id {holder}); one at a "
-                "time may: wait for it to end, or send the change to it"
+                f"{path.parent} is being changed by another process (process id {holder}); one "
+                "at a time may: wait for it to end, or send the change to it"
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        self.is_held = True
 
     def release(self) -> None:
         """Let others change the index; to do it twice does nothing."""

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,6 +20,7 @@ from coverdex.search import (
     IndexFormatError,
     IndexLockedError,
     PerformanceExistsError,
+    following,
     verify_index,
 )
 
@@ -295,3 +298,66 @@ def test_approximate_indexes_are_changed_too(
         assert state_in(editor.index) == state
         assert editor.index.manifest.search_parameters == parameters
         assert ids_of(editor.index.search(query, limit=5, exact=True)) == exact
+
+
+def test_an_index_compacted_while_it_is_opened_is_opened_as_it_then_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        read_on = following.Following._read_log_on
+        compactions = []
+
+        def compacted_just_before(self: following.Following, snapshot: object) -> None:
+            if not compactions:
+                compactions.append(1)
+                monkeypatch.setattr(following.Following, "_read_log_on", read_on)
+                editor.compact()  # takes the log away that was about to be read
+            read_on(self, snapshot)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(following.Following, "_read_log_on", compacted_just_before)
+        opened = Index.open(folder)
+        assert compactions
+        assert opened.manifest.generation == 2
+        assert "P_0" not in opened
+        assert len(opened) == 119
+
+
+def test_queries_while_the_index_changes_see_whole_states(folder: Path, catalogue: MadeUp) -> None:
+    # Each change moves the whole group G_0 ... G_4 at once, so a query sees all of it or nothing.
+    group = [{"performance_id": f"G_{i}", "work_id": "W_g"} for i in range(5)]
+    places = vectors(30, seed=70)
+    follower = Index.open(folder, follow=True)
+    stop = threading.Event()
+    seen: set[int] = set()
+    wrong: list[object] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                found = follower.search(places[0], limit=300)
+                members = [one for one in found if one.work_id == "W_g"]
+                seen.add(len(members))
+                if len({one.similarity for one in members}) > 1 or len(found) < 120:
+                    wrong.append(found)
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    with IndexEditor(folder) as editor:
+        for number, place in enumerate(places):
+            editor.add(group, np.tile(place, (5, 1)), encoder_id=ENCODER_ID, update=True)
+            if number % 5 == 4:
+                editor.remove([row["performance_id"] for row in group])
+            if number % 10 == 9:
+                editor.compact()
+        editor.add(group, np.tile(places[0], (5, 1)), encoder_id=ENCODER_ID, update=True)
+        while 5 not in seen and not wrong:
+            time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert seen <= {0, 5}
