@@ -7,8 +7,9 @@ something:
 * *encoding*: the network alone, on what was read, with all threads;
 * *building*: the whole of :func:`coverdex.indexer.build_index`, with reading processes.
 
-A build that streams well is about as fast as the slower of the first two; their share is the
-figure to look at. Each catalogue is a prefix of one made-up one (:mod:`.synthetic_catalogue`)::
+A build that streams well is about as fast as the slower of the first two (*share*), and takes
+little more CPU time than both together (*overhead*; this one holds on a machine that is busy with
+other things, too). Each catalogue is a prefix of one made-up one (:mod:`.synthetic_catalogue`)::
 
     python -m coverdex.indexer.build_speed --sizes 1000,2000,4000,8000,15000
 """
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -45,6 +46,8 @@ class BuildSpeed:
     n_performances : int
     reading, encoding, building : float
         Performances per second of each step alone and of the whole build.
+    reading_cpu, encoding_cpu : float
+        CPU seconds per performance of each step alone.
     seconds : float
         Of the build, from the first file to the complete index.
     cpu_seconds : float
@@ -56,6 +59,8 @@ class BuildSpeed:
     n_performances: int
     reading: float
     encoding: float
+    reading_cpu: float
+    encoding_cpu: float
     building: float
     seconds: float
     cpu_seconds: float
@@ -66,6 +71,12 @@ class BuildSpeed:
     def share(self) -> float:
         """Building rate as a share of the slower step's."""
         return self.building / min(self.reading, self.encoding)
+
+    @property
+    def overhead(self) -> float:
+        """CPU time of the build as a multiple of that of its two steps."""
+        steps = self.n_performances * (self.reading_cpu + self.encoding_cpu)
+        return self.cpu_seconds / steps
 
 
 def measure_build(root: Path, *, encoder: str | None, workers: int | None) -> BuildSpeed:
@@ -85,19 +96,24 @@ def _steps(root: str, encoder_name: str) -> dict[str, float]:
     parts = open_catalogue(root, kind=encoder.kind).parts()
     n_parts = -(-SAMPLE // len(parts[0]))
     stride = max(1, len(parts) // n_parts)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), _cpu_seconds()
     read = [prepare_part(part, encoder.preprocessing) for part in parts[::stride]]
-    reading = time.perf_counter() - started
+    reading, reading_cpu = time.perf_counter() - started, _cpu_seconds() - cpu
     tracks = [
         PreparedChroma(outcome.values)
         for outcome in chain.from_iterable(read)
         if isinstance(outcome, PreparedPerformance)
     ]
     list(encoder.embed_many(tracks[:64]))  # the first batch pays for the threads' start
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), _cpu_seconds()
     list(encoder.embed_many(tracks))
-    encoding = time.perf_counter() - started
-    return {"reading": len(tracks) / reading, "encoding": len(tracks) / encoding}
+    encoding, encoding_cpu = time.perf_counter() - started, _cpu_seconds() - cpu
+    return {
+        "reading": len(tracks) / reading,
+        "encoding": len(tracks) / encoding,
+        "reading_cpu": reading_cpu / len(tracks),
+        "encoding_cpu": encoding_cpu / len(tracks),
+    }
 
 
 def _build(root: str, encoder_name: str, workers: str) -> dict[str, float]:
@@ -177,16 +193,24 @@ def main(
             measured.append(measure_build(root, encoder=encoder, workers=workers))
             print(f"measured {size}", file=sys.stderr)
     if as_json:
-        print(json.dumps([{**asdict(m), "share": m.share} for m in measured], indent=2))
-        return
-    print("| performances | read/s | encode/s | build/s | share | s | CPU s | MB | reader MB |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for m in measured:
-        print(
-            f"| {m.n_performances:,} | {m.reading:.0f} | {m.encoding:.0f} | {m.building:.0f} | "
-            f"{m.share:.2f} | {m.seconds:.1f} | {m.cpu_seconds:.1f} | {m.peak_memory / 1e6:.0f} | "
-            f"{m.peak_memory_of_readers / 1e6:.0f} |"
-        )
+        derived = [{"share": m.share, "overhead": m.overhead} for m in measured]
+        both = [asdict(m) | d for m, d in zip(measured, derived, strict=True)]
+        print(json.dumps(both, indent=2))
+    else:
+        print(_as_table(measured))
+
+
+def _as_table(measured: Sequence[BuildSpeed]) -> str:
+    """Lay measurements out as a Markdown table."""
+    names = ("performances", "read/s", "encode/s", "build/s", "share", "s", "CPU s", "overhead")
+    lines = ["| " + " | ".join((*names, "MB", "reader MB")) + " |", "|" + "---:|" * 10]
+    lines += [
+        f"| {m.n_performances:,} | {m.reading:.0f} | {m.encoding:.0f} | {m.building:.0f} "
+        f"| {m.share:.2f} | {m.seconds:.1f} | {m.cpu_seconds:.1f} | {m.overhead:.2f} "
+        f"| {m.peak_memory / 1e6:.0f} | {m.peak_memory_of_readers / 1e6:.0f} |"
+        for m in measured
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
