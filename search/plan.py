@@ -10,8 +10,8 @@ vectors into lists and asks only the ``nprobe`` lists nearest to the query. The 
 are kept as float16, which loses next to nothing, or with 8 bits per component where memory is
 short. Product quantisation is not planned: with 64 dimensions its codes lose too much.
 
-How many lists to ask is not planned here but measured on the index itself, see
-:mod:`coverdex.search.tuning`.
+How many lists to ask is not planned here but measured on the index itself, and so is whether the
+inverted file gains anything: see :mod:`coverdex.search.tuning`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,12 @@ class Plan:
 
 
 def plan(
-    count: int, dimension: int, *, memory: int | None = None, recall: float = DEFAULT_RECALL
+    count: int,
+    dimension: int,
+    *,
+    memory: int | None = None,
+    recall: float = DEFAULT_RECALL,
+    compare_all: bool = False,
 ) -> Plan:
     """Choose the FAISS structure for an index. A pure function.
 
@@ -88,6 +93,8 @@ def plan(
         Bytes that the structure may take when it is served; no limit if not given.
     recall : float, default 0.99
         Share of the true nearest ten that searches are to find; 1 asks for an exact index.
+    compare_all : bool, default False
+        Plan no inverted file, whatever the size: for vectors that lie so that it gains nothing.
 
     Raises
     ------
@@ -96,7 +103,7 @@ def plan(
     """
     if not 0 < recall <= 1:
         raise IndexPlanError(f"the recall wanted is {recall}; give a share above 0, at most 1")
-    exact = recall == 1 or count <= FLAT_UP_TO
+    exact = recall == 1 or count <= FLAT_UP_TO or compare_all
     lists = "" if exact else f"IVF{n_lists(count)},"
     codes = [("Flat", 4), ("SQfp16", 2), ("SQ8", 1)] if exact else [("SQfp16", 2), ("SQ8", 1)]
     if recall == 1:
@@ -111,7 +118,7 @@ def plan(
                 bytes_per_vector=n_bytes / max(count, 1),
                 recall=recall,
                 memory=memory,
-                reason=_reason(name, count, exact=exact, wanted=recall),
+                reason=_reason(name, count, exact=exact, wanted=recall, compare_all=compare_all),
             )
     raise IndexPlanError(
         f"{count} vectors of dimension {dimension} at recall {recall} take {n_bytes} bytes at the "
@@ -136,9 +143,13 @@ def structure_bytes(count: int, dimension: int, component_bytes: int, *, exact: 
     return codes + count * _ID_BYTES + n_lists(count) * dimension * 4
 
 
-def _reason(codes: str, count: int, *, exact: bool, wanted: float) -> str:
+def _reason(codes: str, count: int, *, exact: bool, wanted: float, compare_all: bool) -> str:
     size = {"Flat": "float32", "SQfp16": "float16", "SQ8": "8-bit"}[codes]
     if not exact:
         return f"above {FLAT_UP_TO} vectors, an inverted file of {size} codes"
-    why = "recall 1 was asked for" if wanted == 1 else f"{count} is at most {FLAT_UP_TO} vectors"
+    why = f"{count} is at most {FLAT_UP_TO} vectors"
+    if wanted == 1:
+        why = "recall 1 was asked for"
+    elif compare_all and count > FLAT_UP_TO:
+        why = "an inverted file gained too little on these vectors"
     return f"{why}: compared one by one, as {size}"

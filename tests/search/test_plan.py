@@ -131,6 +131,23 @@ def test_a_recall_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
     assert structure.search_parameters == {"nprobe": 8}
 
 
+def test_an_inverted_file_that_gains_nothing_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coverdex.search.plan.FLAT_UP_TO", 100)
+    embeddings = make_up(600).embeddings
+    for worth, factory, parameters in ((1e9, "SQfp16", {}), (0.0, "IVF128,SQfp16", None)):
+        monkeypatch.setattr("coverdex.search.tuning.WORTH_IT", worth)
+        structure = build_structure(embeddings, memory=600 * 250, recall=0.9)
+        assert structure.factory == factory
+        assert structure.plan["measured"]["tried"]
+        if parameters is not None:
+            assert structure.search_parameters == parameters
+            assert "gained too little" in structure.plan["reason"]
+            assert structure.plan["measured"]["factory"] == "IVF128,SQfp16"
+            assert structure.plan["bytes_per_vector"] == 128
+        else:
+            assert structure.search_parameters["nprobe"] >= 1
+
+
 def test_the_plan_is_in_the_manifest_and_made_again_when_compacted(tmp_path: Path) -> None:
     catalogue = make_up(60)
     catalogue.write(tmp_path / "i", memory=60 * 130)
