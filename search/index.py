@@ -221,7 +221,9 @@ class Index:
         )
         return answers[0] if alone else answers
 
-    def search_by_id(self, performance_id: str, *, limit: int = 10, **options: Any) -> Any:
+    def search_by_id(
+        self, performance_id: str, *, limit: int = 10, **options: Any
+    ) -> list[Candidate]:
         """Find the performances nearest to one of this index, itself left out by its id.
 
         Parameters
@@ -260,7 +262,7 @@ class Index:
         rows = [self._row(now, name) for name in performance_ids]
         if not rows:
             return []
-        queries = np.stack([now.embedding(row) for row in rows])
+        queries = now.embeddings_of(rows)
         return self._answers(now, queries, limit, [frozenset([row]) for row in rows], **options)
 
     def _now(self) -> Snapshot:

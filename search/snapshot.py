@@ -22,6 +22,8 @@ from .generation import DESCRIBED, Generation
 from .performances import PERFORMANCE_ID
 from .vectors import Selection, nearest_exactly
 
+#: Embeddings asked for at once from which all are read into memory.
+MANY = 32
 #: Numbers that are gathered at once when similarities are computed again: 64 MB.
 _GATHER = 1 << 24
 
@@ -98,6 +100,12 @@ class Snapshot:
             return self.generation.embedding(row)
         added: NDArray[np.float32] = self.added.matrix[row - self._n_stored].copy()
         return added
+
+    def embeddings_of(self, rows: Sequence[int]) -> NDArray[np.float32]:
+        """Return the embeddings of some rows, shape (n_rows, dimension), float32."""
+        if len(rows) > MANY:
+            _ = self.generation.embeddings  # one reading of all beats many readings of a part
+        return np.stack([self.embedding(row) for row in rows])
 
     def metadata(self, row: int) -> Mapping[str, Any]:
         """Return all columns of one row, by name."""

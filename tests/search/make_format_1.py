@@ -9,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from coverdex.search import write_index
+from coverdex.search import IndexEditor, write_index
+from coverdex.search.locks import LOCK_NAME
 
-FOLDER = Path(__file__).parent / "data" / "format-1"
+DATA = Path(__file__).parent / "data"
+FOLDER = DATA / "format-1"
+#: The same after a compaction and further changes: a second generation and a log.
+CHANGED = DATA / "format-1-changed"
 
 
 def embeddings() -> np.ndarray:
@@ -24,9 +28,10 @@ def embeddings() -> np.ndarray:
     return vectors
 
 
-if __name__ == "__main__":
+def write(folder: Path) -> None:
+    """Write the index of generation 1."""
     write_index(
-        FOLDER,
+        folder,
         embeddings=embeddings(),
         performances=pa.table(
             {
@@ -41,5 +46,26 @@ if __name__ == "__main__":
         encoder_name="format-1",
         source={"kind": "test data"},
         created="2026-11-23T00:00:00+00:00",
-        overwrite=True,
     )
+
+
+def change(folder: Path) -> None:
+    """Remove P_1, compact; then add A_0, replace P_2, remove P_3 and leave that in the log."""
+    with IndexEditor(folder) as editor:
+        editor.remove("P_1")
+        editor.compact()
+        encoder_id = "format-1-0123456789ab"
+        editor.add(
+            [{"performance_id": "A_0", "title": "Ö"}], -embeddings()[:1], encoder_id=encoder_id
+        )
+        editor.update([{"performance_id": "P_2"}], embeddings()[3:4], encoder_id=encoder_id)
+        editor.remove("P_3")
+    (folder / LOCK_NAME).unlink()
+
+
+if __name__ == "__main__":
+    for folder in (FOLDER, CHANGED):
+        if not folder.exists():
+            write(folder)
+            if folder is CHANGED:
+                change(folder)

@@ -323,6 +323,15 @@ def test_an_index_compacted_while_it_is_opened_is_opened_as_it_then_is(
         assert len(opened) == 119
 
 
+def test_many_performances_ask_of_an_approximate_index(catalogue: MadeUp, tmp_path: Path) -> None:
+    catalogue.write(tmp_path / "i", factory="SQfp16")
+    with IndexEditor(tmp_path / "i") as editor:
+        editor.add([{"performance_id": "P_new"}], vectors(1), encoder_id=ENCODER_ID)
+        names = [*catalogue.ids[:40], "P_new"]
+        together = editor.index.search_by_ids(names, limit=4)
+        assert together == [editor.index.search_by_id(name, limit=4) for name in names]
+
+
 def test_queries_while_the_index_changes_see_whole_states(folder: Path, catalogue: MadeUp) -> None:
     # Each change moves the whole group G_0 ... G_4 at once, so a query sees all of it or nothing.
     group = [{"performance_id": f"G_{i}", "work_id": "W_g"} for i in range(5)]
