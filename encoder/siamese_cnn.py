@@ -17,6 +17,11 @@ of the original put right:
   after every layer, and instead of flattening a fixed length the network pools the mean and the
   maximum over real frames only, so that one frame and three hours both have an embedding.
 
+One thing is added. The pooled features of any two tracks are all positive and so point nearly the
+same way, and from there the contrastive loss sinks into giving every pair the distance of margin/2.
+Batch normalisation of the pooled and the hidden features takes away what all tracks share. At
+inference it is a fixed scale and shift, and the batch does not matter.
+
 The network is not invariant to transposition: it only meets all twelve in training.
 """
 
@@ -76,7 +81,9 @@ class SiameseCNN(EncoderNetwork):
             for before, after in pairwise(widths)
         )
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(2 * channels[-1], hidden)
+        self.pooled_norm = nn.BatchNorm1d(2 * channels[-1], affine=False)
+        self.hidden = nn.Linear(2 * channels[-1], hidden, bias=False)
+        self.hidden_norm = nn.BatchNorm1d(hidden)
         self.output = nn.Linear(hidden, dimension)
 
     def forward(self, x: Tensor, n_valid: Tensor) -> Tensor:
@@ -91,7 +98,8 @@ class SiameseCNN(EncoderNetwork):
             x = self.dropout(x)
         mean = x.sum(dim=2) / n_valid[:, None].to(x.dtype)
         pooled = torch.cat([mean, x.amax(dim=2)], dim=1)  # (batch, 2 * channels[-1])
-        hidden = self.dropout(functional.relu(self.hidden(pooled)))
+        hidden = self.hidden_norm(self.hidden(self.pooled_norm(pooled)))
+        hidden = self.dropout(functional.relu(hidden))
         return functional.normalize(self.output(hidden).float(), dim=1)
 
 
