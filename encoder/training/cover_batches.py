@@ -17,6 +17,9 @@
     [data.simulator.timeline]
     [data.simulator.instruments]
     [data.simulator.acoustics]
+    [data.later]                        # from a step on, other strengths of the simulator
+    from_step = 1000
+    [data.later.simulator]              # all of them: what is left out has its default
 
 Each batch holds ``works_per_batch`` works twice: rows i and i + ``works_per_batch`` are two covers
 of one work, drawn from two of its versions where it has several. Views are scaled as
@@ -47,6 +50,13 @@ from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 _HELD_OUT_STREAM = 1_000_003
 
 
+class LaterSettings(SettingsTable):
+    """Strengths of the simulator from a step on."""
+
+    from_step: int = Field(ge=1)
+    simulator: dict[str, Any]
+
+
 class CoverSettings(SettingsTable):
     """Settings of the batch source ``simulated-covers``; see the module's text."""
 
@@ -59,6 +69,7 @@ class CoverSettings(SettingsTable):
     held_out_seed: int = 7
     weights: dict[str, float] = Field(default_factory=dict)
     simulator: dict[str, Any] = Field(default_factory=dict)
+    later: LaterSettings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +92,8 @@ class CoverBatches:
     seed : int
     held_out_simulator : CoverSimulator, optional
         Of the works that are kept for the curves.
+    later : (int, CoverSimulator), optional
+        From this step on, this simulator of the same works.
     origin : mapping
         Where the seeds came from, for the record.
     """
@@ -93,6 +106,7 @@ class CoverBatches:
     exponent: float
     seed: int
     held_out_simulator: CoverSimulator | None = None
+    later: tuple[int, CoverSimulator] | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -108,7 +122,10 @@ class CoverBatches:
     def batch(self, step: int) -> Batch:
         """Draw the batch of a step."""
         works = self.sampler.works(step, self.works_per_batch)
-        return self._batch(self.simulator, works, (self.seed, 12, step))
+        simulator = self.simulator
+        if self.later is not None and step >= self.later[0]:
+            simulator = self.later[1]
+        return self._batch(simulator, works, (self.seed, 12, step))
 
     def held_out(self) -> Iterator[Batch]:
         """Draw two covers of each held-out work, always the same ones."""
@@ -182,10 +199,7 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
     """
     chosen = read_settings(CoverSettings, settings, where="[data]")
     rate = context.preprocessing.frame_rate
-    try:
-        config: SimulatorConfig = simulator_config({**chosen.simulator, "frame_rate": rate})
-    except ValueError as error:
-        raise TrainingError(f"[data.simulator] {error}") from error
+    config = _config(chosen.simulator, rate, "[data.simulator]")
     paths = [context.path(seed) for seed in chosen.seeds]
     versions = leave_out(read_seeds(paths), chosen.leave_out_titles)
     held: RollCorpus | None = None
@@ -206,6 +220,10 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
             f"[data] works_per_batch is {chosen.works_per_batch}, but the seeds hold only "
             f"{sampler.n_groups} different works"
         )
+    later = None
+    if chosen.later is not None:
+        changed = _config(chosen.later.simulator, rate, "[data.later.simulator]")
+        later = (chosen.later.from_step, CoverSimulator(corpus, changed))
     return CoverBatches(
         CoverSimulator(corpus, config),
         sampler,
@@ -215,5 +233,13 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         exponent=context.preprocessing.exponent,
         seed=context.seed,
         held_out_simulator=CoverSimulator(held, config) if held else None,
+        later=later,
         origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
     )
+
+
+def _config(settings: Mapping[str, Any], rate: float, where: str) -> SimulatorConfig:
+    try:
+        return simulator_config({**settings, "frame_rate": rate})
+    except ValueError as error:
+        raise TrainingError(f"{where} {error}") from error
