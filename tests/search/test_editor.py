@@ -269,6 +269,8 @@ def test_an_overwritten_index_is_followed(folder: Path) -> None:
     assert len(follower) == 119
     make_up(9, seed=9).write(folder, overwrite=True)
     assert len(follower) == 9
+    make_up(8, seed=9).write(folder, overwrite=True)  # neither has a log that could tell
+    assert len(follower) == 8
 
 
 def test_changes_need_an_index(tmp_path: Path) -> None:

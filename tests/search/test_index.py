@@ -82,6 +82,20 @@ def test_the_order_of_the_catalogue_changes_nothing(catalogue: MadeUp, tmp_path:
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
+def test_ties_are_cut_the_same_way_in_batches_and_long_lists(tmp_path: Path) -> None:
+    # FAISS keeps its best in other ways for batches and for lists of a hundred and more.
+    catalogue = make_up(1_200)
+    catalogue.embeddings[100:1_100] = catalogue.embeddings[100]
+    catalogue.write(tmp_path / "i")
+    opened = Index.open(tmp_path / "i")
+    queries = np.tile(catalogue.embeddings[100], (8, 1))
+    expected = catalogue.ranking(queries[0])
+    for limit in (5, 150):
+        assert ids_of(opened.search(queries[0], limit=limit)) == expected[:limit]
+        for answer in opened.search(queries, limit=limit):
+            assert ids_of(answer) == expected[:limit]
+
+
 @pytest.mark.parametrize("n_queries", [1, 2, 5, 40])
 def test_a_batch_gives_bit_for_bit_what_its_queries_give_alone(
     index: Index, n_queries: int
