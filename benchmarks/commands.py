@@ -1,4 +1,4 @@
-"""``coverdex evaluate`` and ``coverdex datasets``: the evaluation on the command line.
+"""``coverdex evaluate``, ``benchmark`` and ``datasets``: the evaluation on the command line.
 
 The answer, a table or with ``--json`` one document, goes to stdout; notes go to stderr.
 """
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .report.commands import benchmark
+
 if TYPE_CHECKING:
     from ..indexer import Catalogue
     from .dataset_description import DatasetDescription
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .published_codes import Figures
     from .rankings import Ranking
     from .work_lists import WorkList
+
+__all__ = ["benchmark", "datasets", "evaluate"]
 
 datasets = typer.Typer(no_args_is_help=True, add_completion=False)
 

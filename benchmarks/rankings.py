@@ -54,7 +54,7 @@ class Ranking:
 
 
 def open_ranking(
-    path: str | Path, works: str | Path | None = None, *, distances: bool = False
+    path: str | Path, works: str | Path | WorkList | None = None, *, distances: bool = False
 ) -> Ranking:
     """Open a ranking.
 
@@ -62,7 +62,7 @@ def open_ranking(
     ----------
     path : path-like
         Index folder, ``.npy`` matrix, Parquet or TREC run.
-    works : path-like, optional
+    works : path-like or WorkList, optional
         List of works; needed for all but an index, and refused for an index.
     distances : bool, default False
         A matrix holds distances: smaller is closer.
@@ -86,7 +86,7 @@ def open_ranking(
             f"{path} does not say which performances are covers; give the list of works, in the "
             "order of a matrix's rows, with --works"
         )
-    listed = read_work_list(works)
+    listed = works if isinstance(works, WorkList) else read_work_list(works)
     if path.suffix != ".npy":
         return Ranking(path.name, read_run(path, listed.performances), listed)
     try:
@@ -96,7 +96,7 @@ def open_ranking(
     return Ranking(path.name, MatrixSimilarity(matrix, larger_is_closer=not distances), listed)
 
 
-def _open_index(path: Path, works: str | Path | None) -> Ranking:
+def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
     from ..search import Index
 
     if works is not None:

@@ -1,0 +1,164 @@
+"""``coverdex benchmark``: run a specification, compare two runs, look for leakage.
+
+What is answered goes to stdout (with ``--json``: one document); progress goes to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from .comparison import Comparison
+    from .run import Results
+
+benchmark = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@benchmark.callback()
+def _group() -> None:
+    """Run benchmarks and compare them."""
+
+
+@benchmark.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="The specification, TOML.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Evaluate systems on a catalogue and write a report: tables, figures, a page, a JSON file."""
+    from ...indexer.progress import shown_progress
+    from . import run as running
+    from .folder import RESULTS, refuse_other_folder, write_report
+    from .spec import read_spec
+
+    refuse_other_folder(out)
+    results = running.run(read_spec(spec), progress_of=shown_progress)
+    folder = write_report(results, out)
+    if as_json:
+        print((folder / RESULTS).read_text(encoding="utf-8"), end="")
+    else:
+        _print_results(results)
+    print(f"wrote {folder / 'report.html'}", file=sys.stderr)
+
+
+@benchmark.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A report.", show_default=False)],
+    b: Annotated[Path, typer.Argument(help="Another report.", show_default=False)],
+    system_a: Annotated[
+        str | None, typer.Option("--system-a", help="System of the first; default: its first.")
+    ] = None,
+    system_b: Annotated[
+        str | None, typer.Option("--system-b", help="System of the other; default: its first.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two systems query by query: differences with intervals, queries won and lost."""
+    from . import comparison
+    from .folder import read_query_table
+
+    name_a, table_a = read_query_table(a, system_a)
+    name_b, table_b = read_query_table(b, system_b)
+    compared = comparison.compare(table_a, table_b)
+    if as_json:
+        document = {
+            "a": {"report": str(a), "system": name_a},
+            "b": {"report": str(b), "system": name_b},
+            **compared.summary(),
+        }
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        _print_comparison(compared, f"A: {a.name}/{name_a}   B: {b.name}/{name_b}")
+
+
+@benchmark.command()
+def leakage(
+    catalogue: Annotated[
+        str, typer.Argument(help="The catalogue that is evaluated.", show_default=False)
+    ],
+    training: Annotated[
+        str | None,
+        typer.Option("--training", help="What was trained on: CSV or Parquet, or a catalogue."),
+    ] = None,
+    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look for works and recordings that are in a training list too, or in the catalogue twice."""
+    from ...indexer import open_catalogue
+    from ..leakage import Known, check_leakage, chroma_digest, read_training_list
+
+    known = [
+        Known(record.performance_id, record.work_id, record.title, chroma_digest(chroma))
+        for record, chroma in open_catalogue(catalogue, kind=kind)
+    ]
+    seen = read_training_list(training) if training else None
+    found = check_leakage(known, seen, training_name=training).summary()
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    print(found.pop("verdict"))
+    for name, listed in found.items():
+        if isinstance(listed, list) and listed:
+            print(f"{name.replace('_', ' ')}: {len(listed):,}")
+            for each in listed[:20]:
+                print(f"  {each if isinstance(each, str) else '  '.join(map(str, each))}")
+
+
+def _print_results(results: Results) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..evaluation_table import interval_text
+
+    table = Table(title=escape(results.spec.title), title_justify="left")
+    table.add_column("System")
+    for heading in ("MAP", "95% by work", "MR1", "95% by work", "hits@1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for outcome in results.outcomes:
+        evaluation, intervals = outcome.evaluation, outcome.evaluation.intervals
+        table.add_row(
+            escape(outcome.name),
+            f"{evaluation.map:.3f}",
+            interval_text(intervals["map"], 2),
+            f"{evaluation.mr1:.1f}",
+            interval_text(intervals["mr1"], 1),
+            f"{evaluation.hits_at_1:.3f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(results.check.verdict, highlight=False, markup=False)
+    console.print(f"leakage: {results.leakage.verdict}", highlight=False, markup=False)
+
+
+def _print_comparison(compared: Comparison, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..evaluation_table import interval_text
+
+    left_out = compared.n_only_a + compared.n_only_b
+    caption = f"{compared.n_queries:,} queries" + (
+        f"; {left_out:,} that only one has are left out" if left_out else ""
+    )
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("")
+    for heading in ("A", "B", "B - A", "95% by work", "B won/lost/even"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("B is", no_wrap=True)
+    for name, d in compared.differences.items():
+        table.add_row(
+            name,
+            f"{d.a:.3f}",
+            f"{d.b:.3f}",
+            f"{d.difference:+.3f}",
+            interval_text(d.interval, 3),
+            f"{d.won}/{d.lost}/{d.drawn}",
+            d.verdict,
+        )
+    Console().print(table)

@@ -1,0 +1,206 @@
+"""The figures of a report, one PNG each, all systems in each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..drawing import PALETTE, bare, figure
+from .run import Outcome
+
+_WIDTH = 7.2
+#: Sizes of works that the figure has room for.
+_MOST_SIZES = 12
+
+
+def draw_all(outcomes: Sequence[Outcome], folder: Path) -> dict[str, Path]:
+    """Draw every figure into ``folder``; return caption -> file, in the order of the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "Mean average precision, with 95% intervals by work": _draw_map(outcomes, folder),
+        "Recall: share of the covers among the first k": _draw_recall(outcomes, folder),
+        "Rank of the first cover, queries by rank": _draw_ranks(outcomes, folder),
+        "Average precision by performances of the work": _draw_by_size(outcomes, folder),
+        "Similarities of covers and of other candidates": _draw_similarities(outcomes, folder),
+        "Hubness: queries that have a performance among their first 10": _draw_hubness(
+            outcomes, folder
+        ),
+    }
+
+
+def _colour(at: int) -> str:
+    return PALETTE[at % len(PALETTE)]
+
+
+def _draw_map(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "map.png"
+    with figure(path, width=_WIDTH, height=1.0 + 0.42 * len(outcomes)) as drawn:
+        axes = drawn.add_subplot()
+        for at, outcome in enumerate(outcomes):
+            mean, interval = outcome.evaluation.map, outcome.evaluation.intervals["map"]
+            axes.barh(at, mean, color=_colour(at), height=0.62)
+            right = mean
+            if interval is not None:
+                axes.plot([interval.low, interval.high], [at, at], color="#222222", linewidth=1.6)
+                right = interval.high
+            axes.text(right + 0.012, at, f"{mean:.3f}", va="center", fontsize=9)
+        axes.set_yticks(range(len(outcomes)), [outcome.name for outcome in outcomes])
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.08)
+        axes.set_xlabel("MAP")
+        bare(axes, grid="x")
+    return path
+
+
+def _draw_recall(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "recall.png"
+    n_candidates = max(1, outcomes[0].evaluation.counts.n_performances - 1)
+    ks = np.unique(np.geomspace(1, n_candidates, 60).round().astype(int)).tolist()
+    with figure(path, width=_WIDTH) as drawn:
+        axes = drawn.add_subplot()
+        for at, outcome in enumerate(outcomes):
+            curve = outcome.evaluation.recall_curve(ks)
+            axes.plot(ks, curve, color=_colour(at), label=outcome.name, linewidth=1.8)
+        chance = np.array(ks) / n_candidates
+        axes.plot(ks, chance, color="#999999", linestyle=":", label="chance")
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("k")
+        axes.set_ylabel("recall")
+        bare(axes)
+        axes.legend(frameon=False)
+    return path
+
+
+def _draw_ranks(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "ranks.png"
+    edges = _rank_edges(outcomes[0].evaluation.counts.n_performances - 1)
+    names = [_span(low, high - 1) for low, high in itertools.pairwise(edges)]
+    width = 0.8 / len(outcomes)
+    with figure(path, width=_WIDTH, height=3.8) as drawn:
+        axes = drawn.add_subplot()
+        for at, outcome in enumerate(outcomes):
+            counts, _ = np.histogram(np.floor(outcome.evaluation.first_rank), bins=edges)
+            places = np.arange(len(names)) + (at - (len(outcomes) - 1) / 2) * width
+            axes.bar(places, counts, width=width * 0.92, color=_colour(at), label=outcome.name)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_xlabel("rank of the first cover")
+        axes.set_ylabel("queries")
+        bare(axes)
+        axes.legend(frameon=False)
+    return path
+
+
+def _rank_edges(n_candidates: int) -> list[int]:
+    steps = [1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1001, 2001, 5001, 10001]
+    return [*(step for step in steps if step <= n_candidates), n_candidates + 1]
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,}\u2013{high:,}"
+
+
+def _draw_by_size(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "by-size.png"
+    first = outcomes[0].evaluation
+    sizes = np.unique(first.n_covers + 1)
+    if sizes.size > _MOST_SIZES:
+        sizes = sizes[np.linspace(0, sizes.size - 1, _MOST_SIZES).round().astype(int)]
+    with figure(path, width=_WIDTH, height=3.8) as drawn:
+        axes = drawn.add_subplot()
+        labels = []
+        for place, size in enumerate(sizes):
+            values = [
+                o.evaluation.average_precision[o.evaluation.n_covers + 1 == size] for o in outcomes
+            ]
+            labels.append(f"{size}\n({values[0].size:,} queries)")
+            for at, of_system in enumerate(values):
+                offset = (at - (len(outcomes) - 1) / 2) * 0.8 / len(outcomes)
+                _draw_box(axes, of_system, place + offset, 0.7 / len(outcomes), _colour(at))
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_xlabel("performances of the work")
+        axes.set_ylabel("average precision")
+        axes.set_ylim(-0.02, 1.05)
+        bare(axes)
+        colours = [_colour(at) for at in range(len(outcomes))]
+        axes.legend(
+            [axes.plot([], [], color=colour, linewidth=6)[0] for colour in colours],
+            [outcome.name for outcome in outcomes],
+            frameon=False,
+            ncols=min(4, len(outcomes)),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+        )
+    return path
+
+
+def _draw_box(axes: Any, values: Any, place: float, width: float, colour: str) -> None:
+    """Quartiles as a box, the mean as a dot."""
+    low, median, high = np.percentile(values, [25, 50, 75])
+    axes.bar(place, high - low, bottom=low, width=width, color=colour, alpha=0.45)
+    axes.plot([place - width / 2, place + width / 2], [median, median], color=colour, linewidth=2)
+    axes.plot(place, values.mean(), marker="o", color=colour, markersize=5, markeredgecolor="white")
+
+
+def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "similarities.png"
+    with figure(path, width=_WIDTH, height=0.6 + 1.5 * len(outcomes)) as drawn:
+        grid = np.atleast_1d(drawn.subplots(len(outcomes), 1))
+        for axes, outcome in zip(grid, outcomes, strict=True):
+            profile = outcome.profile
+            bins = _bins(profile.covers, profile.others)
+            for values, colour, label in (
+                (profile.others, "#999999", "other candidates"),
+                (profile.covers, PALETTE[4], "covers"),
+            ):
+                if values.size:
+                    weights = np.full(values.size, 1 / values.size)
+                    axes.hist(
+                        values.clip(bins[0], bins[-1]),
+                        bins,
+                        weights=weights,
+                        color=colour,
+                        alpha=0.6,
+                        label=label,
+                    )
+            axes.set_yticks([])
+            axes.set_title(
+                f"{outcome.name}: a cover is closer with probability {profile.separation:.3f}",
+                fontsize=10,
+                loc="left",
+            )
+            bare(axes, grid="")
+        grid[0].legend(frameon=False)
+        grid[-1].set_xlabel("similarity (each system has its own scale)")
+    return path
+
+
+def _bins(covers: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Edges that hold nearly all of both: single outliers would squeeze the rest together."""
+    ends = [np.percentile(values, [0.5, 99.5]) for values in (covers, others) if values.size]
+    low = min((float(end[0]) for end in ends), default=0.0)
+    high = max((float(end[1]) for end in ends), default=1.0)
+    return np.linspace(low, high if high > low else low + 1, 60)
+
+
+def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
+    path = folder / "hubness.png"
+    with figure(path, width=_WIDTH, height=3.8) as drawn:
+        axes = drawn.add_subplot()
+        for at, outcome in enumerate(outcomes):
+            ordered = np.sort(outcome.profile.occurrences)[::-1]
+            label = f"{outcome.name} (skewness {outcome.profile.hubness:.2f})"
+            places = np.arange(1, ordered.size + 1) / ordered.size
+            axes.plot(places, ordered, color=_colour(at), label=label, linewidth=1.8)
+        axes.set_xlabel("share of the performances, most frequent neighbours first")
+        axes.set_ylabel("queries that have it near")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        bare(axes)
+        axes.legend(frameon=False)
+    return path

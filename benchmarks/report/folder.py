@@ -1,0 +1,124 @@
+"""The folder that a benchmark leaves behind.
+
+::
+
+    out/
+        report.html          the page, with all figures in it
+        report.md            the table
+        results.json         everything in numbers: spec, environment, protocol, leakage, systems
+        queries/NAME.parquet one row per query and system
+        figures/*.png
+
+It is written beside its place and renamed when complete.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...encoder.errors import CoverdexError, NotFoundError
+from .comparison import Comparison, compare
+from .figures import draw_all
+from .page import html, markdown
+from .run import Results
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Tells a folder of ours from one that must not be replaced.
+RESULTS = "results.json"
+
+
+def write_report(results: Results, out: str | Path) -> Path:
+    """Write the report of a run; replaces an older report at the same place.
+
+    Raises
+    ------
+    CoverdexError
+        If there is something at ``out`` that is no report.
+    """
+    import pyarrow.parquet as pq
+
+    out = Path(out)
+    refuse_other_folder(out)
+    new = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "queries").mkdir(parents=True)
+    tables = query_tables(results)
+    for name, table in tables.items():
+        pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")
+    figures = draw_all(results.outcomes, new / "figures")
+    against = against_best(results, tables)
+    (new / "report.html").write_text(html(results, figures, against), encoding="utf-8")
+    (new / "report.md").write_text(markdown(results), encoding="utf-8")
+    document = json.dumps(as_document(results, against), indent=2, ensure_ascii=False, default=str)
+    (new / RESULTS).write_text(document + "\n", encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    new.rename(out)
+    return out
+
+
+def refuse_other_folder(out: Path) -> None:
+    """Raise if there is something at ``out`` that is neither empty nor a report."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RESULTS).exists())):
+        raise CoverdexError(f"{out} exists and is no report; give another --out")
+
+
+def query_tables(results: Results) -> dict[str, pa.Table]:
+    """Give the per-query table of every system."""
+    return {
+        outcome.name: outcome.evaluation.per_query(
+            results.listed.performances, results.listed.works
+        )
+        for outcome in results.outcomes
+    }
+
+
+def against_best(results: Results, tables: dict[str, pa.Table]) -> dict[str, Comparison]:
+    """Compare every system with the one of the largest MAP."""
+    best = max(results.outcomes, key=lambda outcome: outcome.evaluation.map).name
+    return {name: compare(tables[best], table) for name, table in tables.items() if name != best}
+
+
+def as_document(results: Results, against: dict[str, Comparison]) -> dict[str, Any]:
+    """Give all for JSON."""
+    return {
+        "spec": asdict(results.spec),
+        "environment": results.environment,
+        "n_rejected": results.n_rejected,
+        "protocol": results.check.summary(),
+        "leakage": results.leakage.summary(),
+        "systems": [outcome.summary() for outcome in results.outcomes],
+        "against_best": {name: c.summary() for name, c in against.items()},
+    }
+
+
+def read_query_table(report: str | Path, system: str | None = None) -> tuple[str, pa.Table]:
+    """Read one system's per-query table of a report; the first one if no name is given.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such report or system.
+    """
+    import pyarrow.parquet as pq
+
+    report = Path(report)
+    if not (report / RESULTS).is_file():
+        raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
+    document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
+    names = [outcome["system"] for outcome in document["systems"]]
+    name = names[0] if system is None else system
+    if name not in names:
+        raise NotFoundError(f"{report} has no system {name!r}; it has {', '.join(names)}")
+    return name, pq.read_table(report / "queries" / f"{file_name(name)}.parquet")
+
+
+def file_name(system: str) -> str:
+    """Make a system's name fit for a file."""
+    return re.sub(r"[^\w.+-]+", "-", system).strip(".-") or "system"

@@ -1,0 +1,228 @@
+"""Running a benchmark: every system ranks the catalogue, every ranking is evaluated.
+
+The catalogue is read once into memory if a system has to hear it (about a megabyte per four
+minutes); a specification of rankings alone, such as an index of all of Da-TACOS, reads no chroma.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...encoder.errors import CoverdexError
+from ..baselines.system import Progress
+from ..encoder_system import EncoderSystem
+from ..leakage import (
+    Known,
+    Leakage,
+    check_leakage,
+    chroma_digest,
+    near_duplicates_of,
+    read_training_list,
+)
+from ..metrics import NothingToEvaluateError, evaluate
+from ..protocols import ProtocolCheck, check_protocol, protocol_named
+from ..rankings import open_ranking
+from ..side_by_side import system_named
+from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
+from ..similarity_profile import SimilarityProfile, similarity_profile
+from ..work_lists import WorkList, read_work_list
+from .spec import Spec
+
+if TYPE_CHECKING:
+    from ...encoder import Chroma
+    from ...indexer import Catalogue, PerformanceRecord
+    from ..evaluation import Evaluation
+
+ProgressOf = Callable[[str], AbstractContextManager[Progress | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One system on the catalogue.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping
+        What distinguishes it from another of the same name.
+    evaluation : Evaluation
+    profile : SimilarityProfile
+    seconds : float or None
+        From chroma in memory to the similarity matrix; None if it ran elsewhere.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    evaluation: Evaluation
+    profile: SimilarityProfile
+    seconds: float | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Give the figures for JSON."""
+        return {
+            "system": self.name,
+            "parameters": dict(self.parameters),
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "hubness": self.profile.hubness,
+            "separation": self.profile.separation,
+            **self.evaluation.summary(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Everything that a report tells.
+
+    Parameters
+    ----------
+    spec : Spec
+    listed : WorkList
+        The performances that were evaluated.
+    n_rejected : int
+        Performances of the catalogue that could not be read, left out for all systems.
+    check : ProtocolCheck
+    leakage : Leakage
+    outcomes : list of Outcome
+    example : (PerformanceRecord, Chroma) or None
+        One performance, for a picture.
+    environment : dict
+        When, on what, with which versions, at which commit.
+    """
+
+    spec: Spec
+    listed: WorkList
+    n_rejected: int
+    check: ProtocolCheck
+    leakage: Leakage
+    outcomes: list[Outcome]
+    example: tuple[PerformanceRecord, Chroma] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
+    """Run a benchmark.
+
+    Parameters
+    ----------
+    spec : Spec
+    progress_of : callable, optional
+        Called with each system's name; gives a context manager that yields a progress callback.
+
+    Raises
+    ------
+    CoverdexError
+        If something named does not exist or does not fit the catalogue, or no work of it has two
+        performances.
+    """
+    from ...indexer import open_catalogue
+
+    protocol = protocol_named(spec.protocol)
+    catalogue = open_catalogue(spec.catalogue, kind=spec.kind, subset=spec.subset)
+    systems = [system_named(name) for name in spec.systems]
+    training = read_training_list(spec.training) if spec.training else None
+    readings = list(catalogue) if systems else []
+    records = [record for record, _ in readings] if systems else list(catalogue.performances)
+    listed = WorkList([r.performance_id for r in records], [r.work_id for r in records])
+    expected = read_work_list(spec.ids) if spec.ids else None
+    check = check_protocol(protocol, listed, expected)
+    _check_that_there_are_queries(catalogue, listed)
+    chromas = [chroma for _, chroma in readings]
+    outcomes: list[Outcome] = []
+    duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
+    for system in systems:
+        with progress_of(system.name) if progress_of else nullcontext(None) as progress:
+            start = time.perf_counter()
+            matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
+            seconds = time.perf_counter() - start
+        if isinstance(system, EncoderSystem) and duplicates is None:
+            duplicates = near_duplicates_of(matrix, listed.performances)
+        outcomes.append(_outcome(system.name, system.parameters, matrix, listed, seconds))
+    for name, parameters, source in _rankings(spec, listed):
+        if isinstance(source, EmbeddingSimilarity) and duplicates is None:
+            duplicates = near_duplicates_of(source, listed.performances)
+        outcomes.append(_outcome(name, parameters, source, listed, None))
+    known = [
+        Known(r.performance_id, r.work_id, r.title, chroma_digest(chromas[i]) if chromas else None)
+        for i, r in enumerate(records)
+    ]
+    leakage = check_leakage(
+        known, training, training_name=spec.training, near_duplicates=duplicates or ()
+    )
+    return Results(
+        spec,
+        listed,
+        len(catalogue.rejections),
+        check,
+        leakage,
+        outcomes,
+        readings[0] if readings else None,
+        environment(),
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Say when, on what machine, with which versions and at which commit this runs."""
+    from ...encoder.training.provenance import commit, versions
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def _outcome(
+    name: str,
+    parameters: Mapping[str, Any],
+    source: SimilaritySource,
+    listed: WorkList,
+    seconds: float | None,
+) -> Outcome:
+    evaluation = evaluate(source, listed.works)
+    profile = similarity_profile(source, evaluation.cliques)
+    return Outcome(name, parameters, evaluation, profile, seconds)
+
+
+def _rankings(
+    spec: Spec, listed: WorkList
+) -> Iterator[tuple[str, Mapping[str, Any], SimilaritySource]]:
+    for ranking in spec.rankings:
+        path = Path(ranking.path)
+        opened = open_ranking(path, None if path.is_dir() else listed, distances=ranking.distances)
+        if opened.listed.performances != listed.performances:
+            raise CoverdexError(
+                f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
+                "the catalogue in their order; build it from this catalogue"
+            )
+        yield ranking.name, {"path": ranking.path, "encoder_id": opened.encoder_id}, opened.source
+
+
+def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:
+    known = [work for work in listed.works if work]
+    if len(set(known)) == len(known):
+        raise NothingToEvaluateError(
+            f"no two of the {len(listed):,} performances of {catalogue.source} are of one work; "
+            "give a catalogue whose works have two performances or more"
+        )

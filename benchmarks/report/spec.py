@@ -1,0 +1,132 @@
+"""The specification of a benchmark: a TOML file that says what is evaluated on what.
+
+::
+
+    title = "Encoders on the demo catalogue"
+    catalogue = "demo"                     # or a folder or file, relative to this file
+    systems = ["coverdex-64", "2DFTM", "Qmax"]
+
+    # All further keys may be left out.
+    kind = "hpcp"                          # hpcp, crema or cens
+    subset = "benchmark"                   # of a Da-TACOS root that holds both
+    protocol = "any"                       # da-tacos-benchmark, covers80 or any
+    ids = "da-tacos_benchmark_ids.csv"     # the protocol's official list
+    training = "training-works.csv"        # what the encoders were trained on, for leakage
+
+    [[rankings]]                           # any number of systems that ran elsewhere
+    name = "another system"
+    path = "similarity.npy"                # an index, a .npy matrix or a run file
+    distances = false
+
+A system is ``2DFTM``, ``SiMPle``, ``Qmax``, ``Dmax``, the name of a shipped encoder or a checkpoint
+folder. The rows of a matrix stand in the order of the catalogue: sorted by performance id.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ...encoder.errors import CoverdexError, NotFoundError
+
+
+class SpecError(CoverdexError):
+    """A specification that cannot be run: an unknown key, a wrong type, no system."""
+
+
+@dataclass(frozen=True)
+class RankingSpec:
+    """A ranking that exists as a file."""
+
+    name: str
+    path: str
+    distances: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is evaluated on what; see the module for the keys.
+
+    Raises
+    ------
+    SpecError
+        If there is neither a system nor a ranking, or two have one name.
+    """
+
+    catalogue: str
+    title: str = "Benchmark"
+    systems: tuple[str, ...] = ()
+    rankings: tuple[RankingSpec, ...] = ()
+    kind: str = "hpcp"
+    subset: str | None = None
+    protocol: str = "any"
+    ids: str | None = None
+    training: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [Path(system).name for system in self.systems] + [r.name for r in self.rankings]
+        if not names:
+            raise SpecError('the specification names no system; add systems = ["coverdex-64"]')
+        if len(set(names)) != len(names):
+            raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
+
+
+def read_spec(path: str | Path) -> Spec:
+    """Read a specification; paths in it become relative to the file.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    SpecError
+        If it is no TOML, or a key is unknown, missing or of the wrong type.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"no specification {path}; give a TOML file") from None
+    except (ValueError, OSError) as error:
+        raise SpecError(f"{path} is no TOML ({error})") from error
+    _check_keys(content, {field.name for field in fields(Spec)}, str(path))
+    if not isinstance(content.get("catalogue"), str):
+        raise SpecError(f'{path} names no catalogue; add catalogue = "demo" or a path')
+    systems = content.get("systems", [])
+    if not isinstance(systems, list) or not all(isinstance(s, str) for s in systems):
+        raise SpecError(f"systems is {systems!r} in {path}; give a list of names")
+    for name in ("title", "kind", "subset", "protocol", "ids", "training"):
+        if not isinstance(content.get(name, ""), str):
+            raise SpecError(f"{name} is {content[name]!r} in {path}; give a text")
+    folder = path.parent
+    for name in ("catalogue", "ids", "training"):
+        if name in content:
+            content[name] = _beside(folder, content[name])
+    content["systems"] = tuple(_beside(folder, s) for s in systems)
+    content["rankings"] = tuple(_ranking(r, path) for r in content.get("rankings", []))
+    return Spec(**content)
+
+
+def _ranking(content: Any, path: Path) -> RankingSpec:
+    if not isinstance(content, Mapping):
+        raise SpecError(f"rankings in {path} are tables: write [[rankings]]")
+    _check_keys(content, {field.name for field in fields(RankingSpec)}, f"[[rankings]] of {path}")
+    if not all(isinstance(content.get(name), str) for name in ("name", "path")):
+        raise SpecError(f"[[rankings]] of {path} needs name and path, both texts")
+    distances = bool(content.get("distances", False))
+    return RankingSpec(content["name"], _beside(path.parent, content["path"]), distances)
+
+
+def _check_keys(content: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(set(content) - known):
+        raise SpecError(
+            f"{where} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}"
+        )
+
+
+def _beside(folder: Path, name: str) -> str:
+    """Make a path relative to the file; a name that is no file there (``demo``) stays."""
+    beside = folder / name
+    return str(beside) if beside.exists() else name

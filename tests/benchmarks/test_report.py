@@ -1,0 +1,235 @@
+"""From a specification to a report, and two reports compared."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from coverdex.benchmarks import WorkBootstrap, evaluate
+from coverdex.benchmarks.report.commands import benchmark
+from coverdex.benchmarks.report.comparison import compare, difference_of
+from coverdex.benchmarks.report.spec import SpecError, read_spec
+from coverdex.encoder.chroma import Chroma
+from coverdex.encoder.errors import CoverdexError, NotFoundError
+from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
+from typer.testing import CliRunner
+
+WORKS = [f"W_{i // 3}" for i in range(12)] + ["N_1", "N_2"]
+NAMES = [f"P_{i:02}" for i in range(14)]
+
+
+# --- specifications ---------------------------------------------------------------------------
+
+
+def written(folder, text):
+    path = folder / "spec.toml"
+    path.write_text(text)
+    return path
+
+
+def test_spec_with_everything(tmp_path):
+    (tmp_path / "catalogue.parquet").touch()
+    (tmp_path / "train.csv").touch()
+    spec = read_spec(
+        written(
+            tmp_path,
+            """
+            title = "T"
+            catalogue = "catalogue.parquet"
+            systems = ["Qmax"]
+            protocol = "covers80"
+            training = "train.csv"
+            [[rankings]]
+            name = "other"
+            path = "other.npy"
+            distances = true
+            """,
+        )
+    )
+    assert spec.catalogue == str(tmp_path / "catalogue.parquet")
+    assert spec.training == str(tmp_path / "train.csv")
+    assert spec.systems == ("Qmax",)
+    assert spec.rankings[0].distances
+    assert spec.kind == "hpcp"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("catalogue = ", "no TOML"),
+        ("systems = ['Qmax']", "names no catalogue"),
+        ("catalogue = 'demo'", "names no system"),
+        ("catalogue = 'demo'\nsystem = ['Qmax']", "unknown key 'system'"),
+        ("catalogue = 'demo'\nsystems = 'Qmax'", "list of names"),
+        ("catalogue = 'demo'\nsystems = ['Qmax', 'Qmax']", "two systems have one name"),
+        ("catalogue = 'demo'\nsystems = ['Qmax']\nkind = 3", "kind is 3"),
+        ("catalogue = 'demo'\n[[rankings]]\nname = 'x'", "needs name and path"),
+    ],
+)
+def test_wrong_spec_is_refused(text, message, tmp_path):
+    with pytest.raises(SpecError, match=message):
+        read_spec(written(tmp_path, text))
+
+
+def test_spec_that_is_not_there(tmp_path):
+    with pytest.raises(NotFoundError):
+        read_spec(tmp_path / "none.toml")
+
+
+# --- comparison -------------------------------------------------------------------------------
+
+
+def test_difference_counts_queries_and_draws_works():
+    bootstrap = WorkBootstrap.of(["a", "a", "b", "c"])
+    a, b = np.array([0.5, 0.5, 1.0, 0.2]), np.array([0.6, 0.5, 0.5, 0.4])
+    d = difference_of(a.copy(), b.copy(), bootstrap, True)
+    assert (d.won, d.lost, d.drawn) == (2, 1, 1)
+    assert d.difference == pytest.approx((0.1 + 0 - 0.5 + 0.2) / 4)
+    assert d.interval is not None
+    assert d.interval.low == pytest.approx(-0.5)  # work b alone
+    ranks = difference_of(a, b, bootstrap, False)
+    assert (ranks.won, ranks.lost) == (1, 2)
+
+
+def test_verdict_needs_an_interval_without_zero():
+    works = [f"W_{i}" for i in range(50)]
+    rng = np.random.default_rng(0)
+    a = rng.random(50)
+    bootstrap = WorkBootstrap.of(works)
+    assert difference_of(a, a + 0.1, bootstrap, True).verdict == "better"
+    assert difference_of(a, a + 0.1, bootstrap, False).verdict == "worse"
+    assert difference_of(a, a + rng.normal(size=50), bootstrap, True).verdict == "undecided"
+    assert difference_of(a, a.copy(), bootstrap, True).verdict == "undecided"
+
+
+def test_compare_matches_queries_by_id(six, six_works):
+    names = ["a1", "a2", "a3", "b1", "b2", "n"]
+    a = evaluate(six, six_works).per_query(names, six_works)
+    perfect = np.equal.outer(six_works, six_works).astype(float)
+    b = evaluate(perfect, six_works).per_query(names, six_works).take([4, 2, 0, 1])
+    compared = compare(a, b)
+    assert (compared.n_queries, compared.n_only_a, compared.n_only_b) == (4, 1, 0)
+    assert compared.differences["map"].a == pytest.approx((0.75 + 0.75 + 0.416667 + 0.5) / 4)
+    assert compared.differences["map"].b == 1
+    assert compared.differences["mr1"].won == 2  # a3 and b2; a1 and a2 were right already
+    with pytest.raises(CoverdexError, match="no query in common"):
+        compare(a, b.slice(0, 0))
+
+
+# --- the whole way ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Two rankings of a small catalogue and one baseline, reported."""
+    pytest.importorskip("matplotlib")
+    folder = tmp_path_factory.mktemp("benchmark")
+    rng = np.random.default_rng(0)
+    titles = ["<b>Hurt</b> & more"] * 3 + [f"Song {w}" for w in WORKS[3:]]
+    pairs = [
+        (PerformanceRecord(p, w, t), Chroma(rng.random((160, 12)), frame_rate=4.0))
+        for p, w, t in zip(NAMES, WORKS, titles, strict=True)
+    ]
+    write_parquet_catalogue(folder / "catalogue.parquet", pairs)
+    np.save(folder / "perfect.npy", np.equal.outer(WORKS, WORKS).astype(np.float32))
+    np.save(folder / "random.npy", rng.random((14, 14)).astype(np.float32))
+    spec = """
+        title = "Small & <quick>"
+        catalogue = "catalogue.parquet"
+        systems = ["2DFTM"]
+        protocol = "covers80"
+        [[rankings]]
+        name = "the/perfect one"
+        path = "perfect.npy"
+        [[rankings]]
+        name = "random"
+        path = "random.npy"
+    """
+    result = CliRunner().invoke(
+        benchmark,
+        ["run", str(written(folder, spec)), "--out", str(folder / "out")],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    assert "NOT COMPARABLE" in result.output
+    return folder / "out"
+
+
+def test_report_has_every_part(report):
+    names = {str(p.relative_to(report)) for p in report.rglob("*") if p.is_file()}
+    figures = {"map", "recall", "ranks", "by-size", "similarities", "hubness"}
+    assert names == {
+        "report.html",
+        "report.md",
+        "results.json",
+        "queries/2DFTM.parquet",
+        "queries/the-perfect-one.parquet",
+        "queries/random.parquet",
+        *(f"figures/{name}.png" for name in figures),
+    }
+    assert not list(report.parent.glob(".*"))
+
+
+def test_results_are_those_of_the_evaluation(report):
+    document = json.loads((report / "results.json").read_text())
+    by_name = {outcome["system"]: outcome for outcome in document["systems"]}
+    assert by_name["the/perfect one"]["map"] == pytest.approx(1)
+    assert by_name["the/perfect one"]["separation"] == 1
+    random = np.load(report.parent / "random.npy")
+    assert by_name["random"]["map"] == pytest.approx(evaluate(random, WORKS).map)
+    assert document["against_best"]["random"]["map"]["verdict"] == "worse"
+    assert document["protocol"]["comparable"] is False
+    assert document["leakage"]["training"] is None
+    assert {"date", "commit", "versions", "machine"} <= document["environment"].keys()
+    assert pq.read_table(report / "queries" / "random.parquet").num_rows == 12
+
+
+def test_page_stands_alone_and_escapes_names(report):
+    page = (report / "report.html").read_text()
+    assert "<h1>Small &amp; &lt;quick&gt;</h1>" in page
+    assert page.count("data:image/png;base64,") == 6
+    assert not re.search(r'(src|href)="(?!data:)|https?://', page)
+    assert '<span class="mark bad">NOT COMPARABLE' in page
+    assert "the/perfect one" in page
+
+
+def test_markdown_is_one_table(report):
+    lines = (report / "report.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) == 2 + 3
+    assert len({row.count("|") for row in rows}) == 1
+
+
+def test_two_reports_compared(report):
+    arguments = ["compare", str(report), str(report), "--system-a", "random"]
+    runner = CliRunner()
+    wanted = [*arguments, "--system-b", "the/perfect one"]
+    document = json.loads(runner.invoke(benchmark, [*wanted, "--json"]).stdout)
+    assert document["map"]["verdict"] == "better"
+    assert document["map"]["lost"] == 0
+    assert document["n_queries"] == 12
+    assert "better" in runner.invoke(benchmark, wanted).stdout
+    with pytest.raises(NotFoundError, match="no system 'nobody'"):
+        runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
+
+
+def test_a_folder_that_is_no_report_is_left_alone(report, tmp_path):
+    (tmp_path / "precious.txt").write_text("keep")
+    spec = report.parent / "spec.toml"
+    with pytest.raises(CoverdexError, match="is no report"):
+        CliRunner().invoke(
+            benchmark, ["run", str(spec), "--out", str(tmp_path)], catch_exceptions=False
+        )
+    assert (tmp_path / "precious.txt").read_text() == "keep"
+
+
+def test_leakage_command(report):
+    catalogue = str(report.parent / "catalogue.parquet")
+    arguments = ["leakage", catalogue, "--training", catalogue, "--json"]
+    document = json.loads(CliRunner().invoke(benchmark, arguments).stdout)
+    assert document["shared_performances"] == NAMES
+    assert len(document["shared_recordings"]) == 14
+    assert document["shared_works"] == sorted(set(WORKS))

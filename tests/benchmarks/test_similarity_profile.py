@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from coverdex.benchmarks import MatrixSimilarity, evaluate
+from coverdex.benchmarks.similarity_profile import SimilarityProfile, similarity_profile
+
+
+def profile_of(similarity, works, **options):
+    cliques = evaluate(similarity, works).cliques
+    return similarity_profile(MatrixSimilarity(similarity), cliques, **options)
+
+
+def test_occurrences_against_a_loop():
+    rng = np.random.default_rng(3)
+    similarity = rng.normal(size=(30, 30)).astype(np.float32)
+    works = [f"W_{i // 2}" for i in range(28)] + ["N_1", "N_2"]
+    expected = np.zeros(30, dtype=int)
+    for query in range(28):  # noise is no query
+        others = [c for c in range(30) if c != query]
+        for near in sorted(others, key=lambda c: -similarity[query, c])[:4]:
+            expected[near] += 1
+    assert profile_of(similarity, works, k=4).occurrences.tolist() == expected.tolist()
+
+
+def test_covers_are_all_pairs_and_others_are_no_covers(six, six_works):
+    profile = profile_of(six.astype(np.float32), six_works)
+    covers = [0.9, 0.4, 0.9, 0.35, 0.4, 0.35, 0.3, 0.3]
+    assert profile.covers.tolist() == pytest.approx(covers)
+    rest = [0.5, 0.2, 0.6, 0.1, 0.45, 0.7, 0.55, 0.15, 0.65, 0.8, 0.05]
+    assert set(np.round(profile.others, 6)) == set(np.round(np.float32(rest), 6))
+
+
+def test_separation_is_the_share_of_pairs_in_order():
+    covers, others = np.float32([0.5, 0.9]), np.float32([0.1, 0.5, 0.95])
+    profile = SimilarityProfile(covers, others, np.zeros(3, dtype=np.int64))
+    assert profile.separation == pytest.approx((1 + 0.5 + 0 + 1 + 1 + 0) / 6)
+
+
+def test_a_hub_shows_as_skewness():
+    even = SimilarityProfile(np.empty(0), np.empty(0), np.full(100, 10))
+    hub = np.zeros(100, dtype=np.int64)
+    hub[0] = 1000
+    assert even.hubness == 0
+    profile = SimilarityProfile(np.empty(0), np.empty(0), hub)
+    assert profile.hubness == pytest.approx(((1 - 0.01) ** 3 * 0.01 - 0.01**3 * 0.99) / 0.0099**1.5)
+    assert profile.share_never_near == pytest.approx(0.99)
