@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate": ("benchmarks.commands", "evaluate"),
     "serve": ("service.commands", "serve"),
     "encoder": ("encoder.commands", "app"),
+    "benchmark": ("benchmarks.commands", "benchmark"),
     "datasets": ("benchmarks.commands", "datasets"),
 }
 
