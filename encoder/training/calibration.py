@@ -9,12 +9,14 @@ Four statistics of each track at the encoder's frame rate, averaged over tracks:
 
 ``python -m coverdex.encoder.training.calibration --seeds TABLE... --real FOLDER --soundfont SF2...
 --out docs/images/simulator-calibration.png`` renders a part of the seeds (:mod:`.rendering`),
-simulates covers of the same ones, reads the real recordings and draws all three.
+simulates covers of the same ones, reads the real recordings and draws all three. ``--config`` takes
+the simulator's strengths from a training configuration.
 """
 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ from ..chroma_file import read_chroma
 from ..preprocessing import resampled
 from .corpus import Notes, RollCorpus, Version, roll_from_notes, split_bass
 from .corpus_tables import read_notes
-from .simulator import CoverSimulator, SimulatorConfig
+from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
 Frames = NDArray[np.float64]
 
@@ -143,6 +145,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=70, help="seeds of each table")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each seed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--config", type=Path, help="training configuration")
     parser.add_argument("--cache", type=Path, help="folder in which rendered chroma is kept")
     parser.add_argument("--out", type=Path, required=True, help="PNG file")
     options = parser.parse_args()
@@ -155,15 +158,19 @@ def main() -> None:
     rendered = [
         resampled(chroma[0], chroma[1], config.frame_rate) for chroma in _rendered(seeds, options)
     ]
-    simulated = simulated_tracks(seeds, config, seconds=options.seconds, seed=options.seed)
     real = []
     for file in sorted(options.real.rglob("*_hpcp.h5")):
         chroma = read_chroma(file).chroma
         real.append(resampled(chroma.values, chroma.frame_rate, config.frame_rate))
     longest = max(LAGS)
+    tracks = {"real": real, "rendered": rendered}
+    for name, strengths in _simulators(options.config).items():
+        tracks[name] = simulated_tracks(
+            seeds, strengths, seconds=options.seconds, seed=options.seed
+        )
     groups = {
-        name: [ChromaStatistics.of(track) for track in tracks if len(track) > 2 * longest]
-        for name, tracks in (("real", real), ("rendered", rendered), ("simulated", simulated))
+        name: [ChromaStatistics.of(track) for track in of_kind if len(track) > 2 * longest]
+        for name, of_kind in tracks.items()
     }
     draw(groups, config.frame_rate, options.out)
     for name, statistics in groups.items():
@@ -174,6 +181,17 @@ def main() -> None:
             f"autocorrelation {np.round(mean.autocorrelation, 2).tolist()}, "
             f"bins {np.round(mean.bins, 2).tolist()}"
         )
+
+
+def _simulators(config: Path | None) -> dict[str, SimulatorConfig]:
+    """Read the simulators of a training configuration: first, and later where it changes."""
+    if config is None:
+        return {"simulated": SimulatorConfig()}
+    data = tomllib.loads(config.read_text(encoding="utf-8"))["data"]
+    found = {"simulated": simulator_config(data.get("simulator", {}))}
+    if "later" in data:
+        found["simulated, later"] = simulator_config(data["later"]["simulator"])
+    return found
 
 
 def _rendered(
