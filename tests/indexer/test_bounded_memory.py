@@ -80,15 +80,15 @@ def test_embedding_holds_no_more_for_a_longer_catalogue(tmp_path: Path) -> None:
         root = write_synthetic_catalogue(tmp_path / str(n_performances), n_performances)
         catalogue = open_catalogue(root)
         tracemalloc.start()
-        embed_catalogue(catalogue, root / "shards", encoder=encoder, shard_size=16)
+        embed_catalogue(catalogue, root / "shards", encoder=encoder, shard_size=8)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
 
     peak(8)  # the first run loads code
-    shorter, longer = peak(48), peak(112)
-    assert shorter > 16 * TRACK  # it does see the tracks of a shard
-    assert longer - shorter < 10 * TRACK  # of 64 more tracks
+    shorter, longer = peak(24), peak(72)
+    assert shorter > 8 * TRACK  # it does see the tracks of a shard
+    assert longer - shorter < 10 * TRACK  # of 48 more tracks
 
 
 def test_made_up_catalogue_has_the_proportions_of_the_benchmark() -> None:
