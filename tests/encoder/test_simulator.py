@@ -316,3 +316,11 @@ def test_tracks_are_scaled_like_recordings() -> None:
     np.testing.assert_allclose(
         scale_tracks(x, torch.tensor([6, 10]), "max", 0.5)[1], (x[1] / x[1].max()) ** 0.5
     )
+
+
+def test_the_simulator_changes_at_its_step() -> None:
+    before = batches()
+    changed = replace(before, later=(5, CoverSimulator(CORPUS, NOTHING)))
+    assert torch.equal(changed.batch(4).x, before.batch(4).x)
+    assert torch.equal(changed.batch(5).work, before.batch(5).work)
+    assert not torch.equal(changed.batch(5).x, before.batch(5).x)
