@@ -5,7 +5,7 @@ Embeddings
 ``parquet``
     ``performance_id``, metadata and ``embedding``, a list of float32 per row: what the
     embedding-reader of clip-retrieval reads with ``file_format="parquet"`` and
-    ``embedding_column_name="embedding"``.
+    ``embedding_column="embedding"``.
 ``numpy``
     ``embeddings.npy`` of shape (n, dimension) float32 and ``performance_ids.parquet``, row for row:
     embedding-reader's ``file_format="parquet_npy"``.

@@ -285,11 +285,11 @@ class Index:
             )
         queries = np.ascontiguousarray(array, dtype=np.float32).reshape(-1, dimension)
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
-        wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also where the length is NaN
-        if np.count_nonzero(wrong):
+        # The largest of numbers among which one is NaN is NaN, which is not below anything.
+        if not np.abs(lengths - 1).max(initial=0) <= LENGTH_TOLERANCE:
+            wrong = lengths[~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)]
             raise InvalidQueryError(
-                f"a query embedding has length {lengths[wrong][0]:g}; give finite, L2-normalised "
-                "vectors"
+                f"a query embedding has length {wrong[0]:g}; give finite, L2-normalised vectors"
             )
         return queries, array.ndim == 1
 
