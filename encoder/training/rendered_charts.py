@@ -1,0 +1,191 @@
+r"""A catalogue of held-out jazz standards, played from two charts each.
+
+What training holds out as charts (:mod:`.seeds`), a sampler plays and the extractor hears: for each
+held-out work two charts of different collections are arranged for a small band, each with its own
+tempo, style of accompaniment, walking bass, sometimes an improvised line, instruments and drums,
+and rendered (:mod:`.rendering`). The result is a folder in the layout of Da-TACOS, on which any
+encoder can be evaluated::
+
+    python -m coverdex.encoder.training.rendered_charts --charts jazz_charts.parquet \
+        --config encoder/training/configs/coverdex-64.toml \
+        --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out rendered-jazz
+    coverdex encoder evaluate rendered-jazz
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ..chroma import DATACOS_FRAME_RATE, Chroma
+from ..chroma_file import write_chroma
+from .corpus import BASS, CHORDS, MELODY, N_PARTS, Notes, Version
+from .corpus_charts import MAX_BEATS
+from .rendering import EVERY_FRAME, render
+from .seeds import hold_out, leave_out
+
+#: Styles of accompaniment: one chord as long as it lasts, on every beat, on half beats at random.
+STYLES = ("held", "beats", "syncopated")
+
+
+def arrange(chords: Sequence[Any], rng: np.random.Generator, *, seconds: float) -> Notes:
+    """Arrange a chart for a band that plays it round and round.
+
+    Parameters
+    ----------
+    chords : sequence of [start_beat, length_beats, bass, pitch_classes]
+        C = 0, as in :mod:`.corpus_charts`.
+    rng : numpy.random.Generator
+        Draws tempo (80 to 180 beats per minute), style, bass, and whether somebody improvises.
+    seconds : float
+        Length.
+    """
+    kept = [c for c in chords if c[0] < MAX_BEATS and c[1] > 0 and c[3]]
+    if not kept:
+        raise ValueError("a chart has no chords; leave it out")
+    beat = rng.uniform(0.33, 0.75)
+    style = STYLES[int(rng.integers(len(STYLES)))]
+    improvised = rng.random() < 0.5
+    origin, form = kept[0][0], max(c[0] + c[1] for c in kept) - kept[0][0]
+    rows: list[tuple[float, float, int, float, int]] = []
+    for chorus in range(int(np.ceil(seconds / (form * beat)))):
+        for start, length, bass, tones in kept:
+            at = start - origin + chorus * form
+            rows += _comping(at, length, tones, style, rng)
+            rows += _bass_line(at, length, bass, tones, rng)
+            if improvised:
+                rows += _improvised_line(at, length, tones, rng)
+    onset, duration, pitch, loudness, part = (np.array(v) for v in zip(*rows, strict=True))
+    return Notes(onset * beat, duration * beat, pitch.astype(np.int64), loudness * 1.0, part)
+
+
+Row = tuple[float, float, int, float, int]
+
+
+def _comping(
+    at: float, length: float, tones: Sequence[int], style: str, rng: np.random.Generator
+) -> Iterator[Row]:
+    if style == "held":
+        hits = [(0.0, length)]
+    elif style == "beats":
+        hits = [(float(q), 0.8) for q in np.arange(0, length, 1.0)]
+    else:
+        halves = np.arange(0, length, 0.5)
+        hits = [(float(q), rng.uniform(0.3, 1.2)) for q in halves if rng.random() < 0.4]
+    for later, lasts in hits or [(0.0, 0.9 * length)]:
+        for tone in tones:
+            octave = 12 if rng.random() < 0.2 else 0
+            height = 52 + (int(tone) - 4) % 12 + octave
+            yield at + later, lasts, height, rng.uniform(50, 90), CHORDS
+
+
+def _bass_line(
+    at: float, length: float, bass: int, tones: Sequence[int], rng: np.random.Generator
+) -> Iterator[Row]:
+    walks = rng.random() < 0.7
+    for q in range(int(np.ceil(length))):
+        if walks or q % 2 == 0:
+            tone = int(rng.choice(list(tones))) if q and walks else int(bass)
+            lasts = 0.9 * min(1.0, length - q)
+            yield at + q, lasts, 33 + (tone - 9) % 12, rng.uniform(70, 105), BASS
+
+
+def _improvised_line(
+    at: float, length: float, tones: Sequence[int], rng: np.random.Generator
+) -> Iterator[Row]:
+    for q in np.arange(0, length, 0.5):
+        if rng.random() < 0.7:
+            inside = rng.random() < 0.75
+            tone = int(rng.choice(list(tones)) if inside else rng.integers(12))
+            yield at + float(q), 0.5, 64 + (tone - 4) % 12, rng.uniform(60, 100), MELODY
+
+
+def held_out_charts(path: Path, data: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """Find the works that training holds out, two charts each.
+
+    Parameters
+    ----------
+    path : Path
+        Table of charts.
+    data : mapping
+        The ``[data]`` table of the training configuration, of which ``leave_out_titles``,
+        ``held_out_corpus``, ``held_out_works`` and ``held_out_seed`` count.
+
+    Returns
+    -------
+    list of list of dict
+        Rows of the table by work, of two collections where the work has them.
+    """
+    charts: dict[str, list[dict[str, Any]]] = {}
+    for row in pq.read_table(path).to_pylist():
+        if json.loads(row["chords_json"]):
+            charts.setdefault(f"jazz_{row['work_id']}", []).append(row)
+    silent = np.zeros((1, N_PARTS, 12), dtype=np.uint8)
+    versions = [
+        Version(work, row["version_id"], data["held_out_corpus"], silent)
+        for work, rows in charts.items()
+        for row in rows
+    ]
+    _, held = hold_out(
+        leave_out(versions, data["leave_out_titles"]),
+        corpus=data["held_out_corpus"],
+        n_works=data["held_out_works"],
+        seed=data["held_out_seed"],
+    )
+    found = []
+    for work in sorted({v.work_id for v in held}):
+        by_source = {row["source"]: row for row in charts[work]}
+        found.append((list(by_source.values()) if len(by_source) > 1 else charts[work])[:2])
+    return found
+
+
+def main() -> None:
+    """Arrange, render, write; see the module's text."""
+    parser = argparse.ArgumentParser(description="Render held-out jazz charts as a catalogue")
+    parser.add_argument("--charts", type=Path, required=True, help="table of chord charts")
+    parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="SF2 files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
+    parser.add_argument("--config", type=Path, required=True, help="training configuration")
+    parser.add_argument("--seconds", type=float, default=90.0, help="of each performance")
+    options = parser.parse_args()
+    metadata: dict[str, dict[str, dict[str, str]]] = {}
+    data = tomllib.loads(options.config.read_text(encoding="utf-8"))["data"]
+    for number, charts in enumerate(held_out_charts(options.charts, data)):
+        work_id = f"W_{number}"
+        metadata[work_id] = {}
+        for version, row in enumerate(charts):
+            performance_id = f"P_{number * 10 + version}"
+            metadata[work_id][performance_id] = {
+                "work_id": work_id,
+                "perf_id": performance_id,
+                "work_title": row["title"],
+                "perf_title": row["title"],
+                "perf_artist": row["source"],
+            }
+            folder = options.out / "da-tacos_benchmark_subset_hpcp" / f"{work_id}_hpcp"
+            file = folder / f"{performance_id}_hpcp.h5"
+            if file.exists():  # a rendering that was interrupted goes on
+                continue
+            rng = np.random.default_rng([number, version])
+            notes = arrange(json.loads(row["chords_json"]), rng, seconds=1.3 * options.seconds)
+            soundfont = options.soundfont[int(rng.integers(len(options.soundfont)))]
+            chroma = render(notes, soundfont, rng, seconds=options.seconds)
+            # The layout has no frame rate: every reader takes the frames to come every 512 samples.
+            values = np.repeat(chroma.values, EVERY_FRAME, axis=0)
+            chroma = Chroma(values, DATACOS_FRAME_RATE)
+            write_chroma(file, chroma, work_id=work_id, performance_id=performance_id)
+    folder = options.out / "da-tacos_metadata"
+    folder.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(metadata, indent=1)
+    (folder / "da-tacos_benchmark_subset_metadata.json").write_text(document, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
