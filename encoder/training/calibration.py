@@ -163,7 +163,7 @@ def main() -> None:
         chroma = read_chroma(file).chroma
         real.append(resampled(chroma.values, chroma.frame_rate, config.frame_rate))
     longest = max(LAGS)
-    tracks = {"real": real, "rendered": rendered}
+    tracks: dict[str, Sequence[NDArray[Any]]] = {"real": real, "rendered": rendered}
     for name, strengths in _simulators(options.config).items():
         tracks[name] = simulated_tracks(
             seeds, strengths, seconds=options.seconds, seed=options.seed
