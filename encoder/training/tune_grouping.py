@@ -67,7 +67,9 @@ def plain_tune_title(title: str) -> str:
 def melody_pitches(tune: AbcTune) -> NDArray[np.int64]:
     """Return the pitches of the tune, each strain once, repeated notes once."""
     pitches = np.array([n.pitch for first, _ in tune.strains for n in first.notes], dtype=np.int64)
-    return pitches[np.concatenate([[True], np.diff(pitches) != 0])]
+    new: NDArray[np.bool_] = np.append(True, np.diff(pitches) != 0)
+    kept: NDArray[np.int64] = pitches[new]
+    return kept
 
 
 def incipit(tune: AbcTune) -> NDArray[np.int64]:
