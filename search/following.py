@@ -55,10 +55,10 @@ class Following:
 
     def pinned(self) -> Following:
         """Return one that stays at the snapshot of now."""
-        snapshot = self.snapshot()
+        self.snapshot()
         copy = object.__new__(Following)
-        copy.__dict__.update(self.__dict__)
-        copy._snapshot = snapshot
+        with self._lock:  # the snapshot and how far its log was read go together
+            copy.__dict__.update(self.__dict__)
         copy._follow = False
         copy._lock = Lock()
         return copy

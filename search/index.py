@@ -17,13 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .candidate import Candidate
-from .errors import IncompatibleError, InvalidQueryError, NotFoundError
+from .errors import IncompatibleError, NotFoundError
 from .filters import as_conditions
 from .following import Following
 from .manifest import Manifest
+from .queries import checked_limit, checked_queries
 from .ranking import ranked
 from .snapshot import Snapshot
-from .writer import LENGTH_TOLERANCE
 
 #: Rows asked of FAISS beyond the limit, so that a tie at the cut is usually seen at once.
 MARGIN = 6
@@ -204,7 +204,7 @@ class Index:
             below 1, or a condition names no column or a value of another type.
         """
         now = self._now()
-        queries, alone = self._checked_queries(vectors, now.generation.manifest.dimension)
+        queries, alone = checked_queries(vectors, now.generation.manifest.dimension)
         excluded = _NO_ROWS
         if exclude:
             rows = now.find_many(_names(exclude))
@@ -274,25 +274,6 @@ class Index:
             raise NotFoundError(f"the index {self.path} has no performance {performance_id!r}")
         return row
 
-    @staticmethod
-    def _checked_queries(vectors: Any, dimension: int) -> tuple[NDArray[np.float32], bool]:
-        array = np.asarray(vectors)
-        right_shape = array.ndim in (1, 2) and array.shape[-1] == dimension
-        if not right_shape or array.dtype.kind not in "fiu":
-            raise InvalidQueryError(
-                f"the query has shape {array.shape} and dtype {array.dtype}; this index wants "
-                f"({dimension},) or (n_queries, {dimension}) float32"
-            )
-        queries = np.ascontiguousarray(array, dtype=np.float32).reshape(-1, dimension)
-        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
-        # The largest of numbers among which one is NaN is NaN, which is not below anything.
-        if not np.abs(lengths - 1).max(initial=0) <= LENGTH_TOLERANCE:
-            wrong = lengths[~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)]
-            raise InvalidQueryError(
-                f"a query embedding has length {wrong[0]:g}; give finite, L2-normalised vectors"
-            )
-        return queries, array.ndim == 1
-
     def _answers(
         self,
         now: Snapshot,
@@ -305,7 +286,7 @@ class Index:
         one_per_work: bool = False,
         exact: bool = False,
     ) -> list[list[Candidate]]:
-        limit = _checked_limit(limit)
+        limit = checked_limit(limit)
         restriction = None
         if where or exclude_works:
             restriction = now.restriction(as_conditions(where), _names(exclude_works))
@@ -342,9 +323,3 @@ class Index:
 
 def _names(names: str | Iterable[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
-
-
-def _checked_limit(limit: Any) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, (int, np.integer)) or limit < 1:
-        raise InvalidQueryError(f"limit is {limit!r}; give a whole number, 1 or more")
-    return int(limit)
