@@ -172,9 +172,13 @@ def write_shard(
         )
     )
     temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary, compression="zstd", use_dictionary=metadata.column_names)
-    sync(temporary)
-    temporary.replace(path)
+    try:
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=metadata.column_names)
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(path.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coverdex.encoder import CoverdexError, Encoder, IncompatibleError, NotFoundError
-from coverdex.indexer import EmbeddingReport, embed_catalogue, open_catalogue, read_shards
+from coverdex.indexer import (
+    EmbeddingReport,
+    embed_catalogue,
+    embedding_shards,
+    open_catalogue,
+    read_shards,
+)
 from coverdex.indexer.embedding import only_writer
 from coverdex.indexer.embedding_shards import find_shards, holds_shards, read_shard_header
 from coverdex.indexer.preparation import prepared_parts
@@ -112,6 +119,31 @@ def test_a_shorter_catalogue_leaves_no_old_shards(
     pq.write_table(pa.table(stranger), report.folder / "shard-00001.parquet")
     with pytest.raises(CoverdexError, match="not made by Coverdex"):
         embed(smaller, tmp_path / "shards", tiny_encoder)
+
+
+def test_a_full_disk_costs_the_shard_that_was_being_written(
+    catalogue_folder: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    flush, n_flushed = embedding_shards.sync, 0
+
+    def flush_until_full(path: Path) -> None:
+        nonlocal n_flushed
+        n_flushed += path.suffix == ".tmp"
+        if n_flushed == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(path)
+
+    monkeypatch.setattr(embedding_shards, "sync", flush_until_full)
+    with pytest.raises(OSError, match="No space left"):
+        embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    monkeypatch.undo()
+    assert names(tmp_path / "shards") == ["shard-00000.parquet"]
+    assert not list((tmp_path / "shards").glob(".*"))
+    report = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    assert (report.n_embedded, report.n_kept) == (24, 8)
 
 
 def test_shares_make_the_same_shards(
