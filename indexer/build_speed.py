@@ -191,7 +191,7 @@ def main(
             root = (folder or Path(temporary)) / f"{size}x{frames}"
             write_synthetic_catalogue(root, size, n_frames=frames)
             measured.append(measure_build(root, encoder=encoder, workers=workers))
-            print(f"measured {size}", file=sys.stderr)
+            print(f"{size}: {asdict(measured[-1])}", file=sys.stderr)
     if as_json:
         derived = [{"share": m.share, "overhead": m.overhead} for m in measured]
         both = [asdict(m) | d for m, d in zip(measured, derived, strict=True)]
