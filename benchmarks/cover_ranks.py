@@ -26,7 +26,7 @@ from .similarity import InvalidSimilarityError, SimilaritySource
 from .ties import TieGroups
 
 #: Bytes of similarities held at a time; a block of float64 products beside it is twice that.
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ than 2^-23; in general the bound is 2^-23 of the largest squared norm.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,8 +127,11 @@ class EmbeddingSimilarity:
             )
         norm = float(np.sqrt((vectors**2).sum(axis=1).max(initial=0.0)))
         # The margin keeps norms that float32 rounded to a hair above 1 at the scale of 1.
-        self._exponent = int(np.ceil(np.log2(norm / (1 + 1e-6)))) if norm > 0 else 0
-        self._fixed = np.rint(np.ldexp(vectors, _FRACTION_BITS - self._exponent))
+        exponent = int(np.ceil(np.log2(norm / (1 + 1e-6)))) if norm > 0 else 0
+        fixed = np.rint(np.ldexp(vectors, _FRACTION_BITS - exponent))
+        # Multiples of 2^-26 again, so that products need no scaling but for vectors of other norms.
+        self._fixed = np.ldexp(fixed, -_FRACTION_BITS)
+        self._scale = 2.0 ** (2 * exponent)
 
     @property
     def n(self) -> int:
@@ -138,9 +141,9 @@ class EmbeddingSimilarity:
     def rows(self, which: NDArray[np.int64]) -> NDArray[np.float32]:
         """Inner products of the performances ``which`` with all, shape (b, n)."""
         exact = self._fixed[which] @ self._fixed.T
-        scale = 2.0 ** (2 * (self._exponent - _FRACTION_BITS))
-        # A power of two: scaling is exact, only the float32 conversion rounds.
-        return cast(NDArray[np.float32], np.multiply(exact, scale, dtype=np.float64).astype("f4"))
+        if self._scale != 1.0:
+            exact *= self._scale  # a power of two: exact, only the float32 conversion rounds
+        return exact.astype(np.float32)
 
 
 class RankingSimilarity:
