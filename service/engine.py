@@ -4,6 +4,9 @@ This is what the routes ask. Its methods take the processor
 and are called in a :class:`~coverdex.service.workers.WorkerPool`; they change nothing, so any
 number of threads may share one engine.
 
+The index is followed: what ``coverdex index add`` and its like bring or take is in the
+next answer, without a restart. Each request sees one state of it from beginning to end.
+
 The encoder is loaded at start and not with the first query by chroma. Loading takes a second or
 two, which the operator rather than some client should wait for; and only then is it known that
 index and encoder belong together, which is a reason not to start.
@@ -69,7 +72,7 @@ class Engine:
         IncompatibleError
             They do not belong together.
         """
-        opened = Index.open(index)
+        opened = Index.open(index, follow=True)
         name = opened.manifest.encoder_name
         try:
             loaded = Encoder.load(encoder or name)
@@ -97,13 +100,7 @@ class Engine:
         ProblemError
             ``unknown-performance``, ``encoder-mismatch`` or ``invalid-chroma``.
         """
-        match query:
-            case PerformanceQuery():
-                return self._known(query, pointer)
-            case EmbeddingQuery():
-                return self._sent(query, pointer)
-            case ChromaQuery():
-                return self._embedded(query, pointer)
+        return self._vector(self._now(), query, pointer)
 
     def search(self, query: Query, limit: int) -> list[Candidate]:
         """Return the nearest performances, best first; one asked for by id leaves itself out.
@@ -113,9 +110,10 @@ class Engine:
         ProblemError
             As :meth:`vector`.
         """
+        index = self._now()
         own = [query.performance_id] if isinstance(query, PerformanceQuery) else []
-        candidates: list[Candidate] = self.index.search(
-            self.vector(query), limit=limit, exclude=own
+        candidates: list[Candidate] = index.search(
+            self._vector(index, query, "#/query"), limit=limit, exclude=own
         )
         return candidates
 
@@ -127,11 +125,38 @@ class Engine:
         ProblemError
             As :meth:`vector`.
         """
-        return float(np.dot(self.vector(first, "#/first"), self.vector(second, "#/second")))
+        index = self._now()
+        vectors = (
+            self._vector(index, first, "#/first"),
+            self._vector(index, second, "#/second"),
+        )
+        return float(np.dot(*vectors))
 
-    def _known(self, query: PerformanceQuery, pointer: str) -> NDArray[np.float32]:
+    def _now(self) -> Index:
+        """Return the index as it is now, which stays so while a request is answered."""
+        index = self.index.pinned()
+        own, made_by = self.encoder.id, index.manifest.encoder_id
+        if own != made_by:
+            raise ProblemError(
+                ENCODER_MISMATCH,
+                f"the index was replaced by one of encoder {made_by!r} while this service runs "
+                f"{own!r}; restart it",
+                index_encoder_id=made_by,
+            )
+        return index
+
+    def _vector(self, index: Index, query: Query, pointer: str) -> NDArray[np.float32]:
+        match query:
+            case PerformanceQuery():
+                return self._known(index, query, pointer)
+            case EmbeddingQuery():
+                return self._sent(index, query, pointer)
+            case ChromaQuery():
+                return self._embedded(index, query, pointer)
+
+    def _known(self, index: Index, query: PerformanceQuery, pointer: str) -> NDArray[np.float32]:
         try:
-            return self.index.embedding(query.performance_id)
+            return index.embedding(query.performance_id)
         except NotFoundError:
             detail = (
                 f"the index has no performance {query.performance_id!r}; ids are compared exactly"
@@ -139,8 +164,8 @@ class Engine:
             error = field_error(f"{pointer}/performance_id", detail, UNKNOWN_PERFORMANCE.slug)
             raise ProblemError(UNKNOWN_PERFORMANCE, detail, errors=[error]) from None
 
-    def _sent(self, query: EmbeddingQuery, pointer: str) -> NDArray[np.float32]:
-        own = self.index.manifest.encoder_id
+    def _sent(self, index: Index, query: EmbeddingQuery, pointer: str) -> NDArray[np.float32]:
+        own = index.manifest.encoder_id
         if query.encoder_id is not None and query.encoder_id != own:
             detail = (
                 f"the embedding comes from encoder {query.encoder_id!r}, the index was made by "
@@ -155,7 +180,7 @@ class Engine:
             )
         return query.vector()
 
-    def _embedded(self, query: ChromaQuery, pointer: str) -> NDArray[np.float32]:
+    def _embedded(self, index: Index, query: ChromaQuery, pointer: str) -> NDArray[np.float32]:
         try:
             return self.encoder.embed(query.chroma)
         except InvalidChromaError as error:
@@ -168,6 +193,6 @@ class Engine:
             raise ProblemError(
                 ENCODER_MISMATCH,
                 str(error),
-                index_encoder_id=self.index.manifest.encoder_id,
+                index_encoder_id=index.manifest.encoder_id,
                 errors=[found],
             ) from None
