@@ -4,7 +4,8 @@ An encoder that was trained on a work knows its covers; its figures on that work
 other works. Between a *training list* and the evaluated catalogue this looks for
 
 * the same work ids and the same performance ids,
-* the same recordings under other ids: chroma that is equal to the last bit,
+* the same recordings under other ids: chroma that is equal to the last bit, and, where an encoder
+  is at hand, embeddings that nearly agree,
 * works under the same name: titles with the same words once remarks ("live", "remix") are gone.
 
 Within the catalogue it looks for recordings that are in it twice, by their chroma and by embeddings
@@ -16,19 +17,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..encoder.errors import CoverdexError, NotFoundError
 from .titles import without_remarks
 
 if TYPE_CHECKING:
     from ..encoder import Chroma
+    from ..indexer import PerformanceRecord
     from .similarity import SimilaritySource
+
+    Embed = Callable[[Chroma], NDArray[np.float32] | None]
 
 #: Embeddings that agree to this cosine are taken for one recording.
 NEAR_DUPLICATE = 0.999
@@ -46,12 +51,22 @@ class Known:
     performance_id, work_id, title : str or None
     digest : str or None
         Of its chroma (:func:`chroma_digest`).
+    embedding : array, shape (dimension,), or None
+        Of length 1.
     """
 
     performance_id: str | None = None
     work_id: str | None = None
     title: str | None = None
     digest: str | None = None
+    embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, record: PerformanceRecord, chroma: Chroma, embed: Embed | None = None) -> Known:
+        """Make one of what a catalogue gives; ``embed`` may return None (silence)."""
+        embedding = None if embed is None else embed(chroma)
+        digest = chroma_digest(chroma)
+        return cls(record.performance_id, record.work_id, record.title, digest, embedding)
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,9 @@ class Leakage:
         Ids on both sides.
     shared_recordings : list of (str, str)
         Performance of the training list and of the catalogue with equal chroma.
+    shared_embeddings : list of (str, str, float)
+        Performance of the training list and of the catalogue, and the cosine of their embeddings,
+        at least 0.999.
     shared_titles : list of str
         Titles, without remarks, on both sides.
     duplicates : list of (str, str)
@@ -83,6 +101,7 @@ class Leakage:
     shared_works: list[str] = field(default_factory=list)
     shared_performances: list[str] = field(default_factory=list)
     shared_recordings: list[tuple[str, str]] = field(default_factory=list)
+    shared_embeddings: list[tuple[str, str, float]] = field(default_factory=list)
     shared_titles: list[str] = field(default_factory=list)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     near_duplicates: list[tuple[str, str, float]] = field(default_factory=list)
@@ -97,6 +116,7 @@ class Leakage:
             "works": len(self.shared_works),
             "performances": len(self.shared_performances),
             "recordings": len(self.shared_recordings),
+            "near-duplicate recordings": len(self.shared_embeddings),
             "titles": len(self.shared_titles),
         }
         named = [f"{count:,} {what}" for what, count in found.items() if count]
@@ -141,6 +161,7 @@ def check_leakage(
             for there in theirs[digest]
             for here in ours[digest]
         ),
+        shared_embeddings=_embedded_alike(seen, catalogue),
         shared_titles=sorted(_by_title(catalogue).keys() & _by_title(seen).keys()),
         duplicates=sorted(
             (names[i], other)
@@ -164,6 +185,17 @@ def chroma_digest(chroma: Chroma) -> str:
     return digest.hexdigest()
 
 
+def near_duplicates_among(known: Sequence[Known]) -> list[tuple[str, str, float]]:
+    """Find pairs with nearly the same embedding among those that have one."""
+    from .similarity import EmbeddingSimilarity
+
+    embedded = [(k.performance_id or "?", k.embedding) for k in known if k.embedding is not None]
+    if not embedded:
+        return []
+    source = EmbeddingSimilarity(np.stack([embedding for _, embedding in embedded]))
+    return near_duplicates_of(source, [name for name, _ in embedded])
+
+
 def near_duplicates_of(
     source: SimilaritySource, performances: Sequence[str], *, threshold: float = NEAR_DUPLICATE
 ) -> list[tuple[str, str, float]]:
@@ -180,7 +212,7 @@ def near_duplicates_of(
     return found
 
 
-def read_training_list(path: str | Path) -> list[Known]:
+def read_training_list(path: str | Path, *, embed: Embed | None = None) -> list[Known]:
     """Read what an encoder was trained on.
 
     Parameters
@@ -189,6 +221,8 @@ def read_training_list(path: str | Path) -> list[Known]:
         A Parquet or CSV file with a column ``work_id`` and, as far as known, ``performance_id`` (or
         ``version_id``, ``track_id``) and ``title``; or a catalogue, whose chroma is then compared
         too.
+    embed : callable, optional
+        From chroma to an embedding, for catalogues.
 
     Raises
     ------
@@ -203,10 +237,7 @@ def read_training_list(path: str | Path) -> list[Known]:
     if at.suffix not in {".csv", ".parquet"} or _has_chroma(at):
         from ..indexer import open_catalogue
 
-        return [
-            Known(r.performance_id, r.work_id, r.title, chroma_digest(chroma))
-            for r, chroma in open_catalogue(path)
-        ]
+        return [Known.of(record, chroma, embed) for record, chroma in open_catalogue(path)]
     return [_known(row) for row in _rows(at)]
 
 
@@ -236,6 +267,24 @@ def _known(row: Mapping[str, Any]) -> Known:
     ids = (row.get(name) for name in ("performance_id", "version_id", "track_id"))
     own = next((str(value) for value in ids if value is not None), None)
     return Known(own, str(row["work_id"]), row.get("title"))
+
+
+def _embedded_alike(
+    training: Sequence[Known], catalogue: Sequence[Known]
+) -> list[tuple[str, str, float]]:
+    there = [k for k in training if k.embedding is not None]
+    here = [k for k in catalogue if k.embedding is not None]
+    if not there or not here:
+        return []
+    ours = np.stack([k.embedding for k in here if k.embedding is not None])
+    found = []
+    for known in there:
+        assert known.embedding is not None
+        cosines = ours @ known.embedding
+        for at in np.flatnonzero(cosines >= NEAR_DUPLICATE).tolist():
+            pair = (known.performance_id or "?", here[at].performance_id or "?")
+            found.append((*pair, float(cosines[at])))
+    return sorted(found)
 
 
 def _shared(one: Sequence[Known], other: Sequence[Known], name: str) -> list[str]:

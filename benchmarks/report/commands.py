@@ -85,19 +85,24 @@ def leakage(
         str | None,
         typer.Option("--training", help="What was trained on: CSV or Parquet, or a catalogue."),
     ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", help="Also compare embeddings of this encoder: takes longer."),
+    ] = None,
     kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""
     from ...indexer import open_catalogue
-    from ..leakage import Known, check_leakage, chroma_digest, read_training_list
+    from ..leakage import Known, check_leakage, near_duplicates_among, read_training_list
+    from .run import embedder_named
 
-    known = [
-        Known(record.performance_id, record.work_id, record.title, chroma_digest(chroma))
-        for record, chroma in open_catalogue(catalogue, kind=kind)
-    ]
-    seen = read_training_list(training) if training else None
-    found = check_leakage(known, seen, training_name=training).summary()
+    embed = embedder_named(encoder) if encoder else None
+    readings = open_catalogue(catalogue, kind=kind)
+    known = [Known.of(record, chroma, embed) for record, chroma in readings]
+    duplicates = near_duplicates_among(known)
+    seen = read_training_list(training, embed=embed) if training else None
+    found = check_leakage(known, seen, training_name=training, near_duplicates=duplicates).summary()
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return

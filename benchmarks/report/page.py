@@ -217,6 +217,10 @@ def _leakage(results: Results) -> str:
         ("works in the training list too", [str(x) for x in leakage.shared_works]),
         ("performances in the training list too", list(leakage.shared_performances)),
         ("recordings in the training list too", [" = ".join(p) for p in leakage.shared_recordings]),
+        (
+            "recordings embedded nearly like one of the training list",
+            [f"{a} ~ {b} ({value:.4f})" for a, b, value in leakage.shared_embeddings],
+        ),
         ("titles in the training list too", list(leakage.shared_titles)),
         ("recordings that the catalogue has twice", [" = ".join(p) for p in leakage.duplicates]),
         (

@@ -16,14 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...encoder.errors import CoverdexError
+import numpy as np
+from numpy.typing import NDArray
+
+from ...encoder.errors import CoverdexError, InvalidChromaError
 from ..baselines.system import Progress
 from ..encoder_system import EncoderSystem
 from ..leakage import (
     Known,
     Leakage,
     check_leakage,
-    chroma_digest,
     near_duplicates_of,
     read_training_list,
 )
@@ -37,9 +39,10 @@ from ..work_lists import WorkList, read_work_list
 from .spec import Spec
 
 if TYPE_CHECKING:
-    from ...encoder import Chroma
+    from ...encoder import Chroma, Encoder
     from ...indexer import Catalogue, PerformanceRecord
     from ..evaluation import Evaluation
+    from ..leakage import Embed
 
 ProgressOf = Callable[[str], AbstractContextManager[Progress | None]]
 
@@ -127,7 +130,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     protocol = protocol_named(spec.protocol)
     catalogue = open_catalogue(spec.catalogue, kind=spec.kind, subset=spec.subset)
     systems = [system_named(name) for name in spec.systems]
-    training = read_training_list(spec.training) if spec.training else None
+    encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
+    embed = _embedder(encoder) if encoder is not None and spec.training else None
+    training = read_training_list(spec.training, embed=embed) if spec.training else None
     readings = list(catalogue) if systems else []
     records = [record for record, _ in readings] if systems else list(catalogue.performances)
     listed = WorkList([r.performance_id for r in records], [r.work_id for r in records])
@@ -149,10 +154,11 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         if isinstance(source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(source, listed.performances)
         outcomes.append(_outcome(name, parameters, source, listed, None))
-    known = [
-        Known(r.performance_id, r.work_id, r.title, chroma_digest(chromas[i]) if chromas else None)
-        for i, r in enumerate(records)
-    ]
+    known = (
+        [Known.of(record, chroma, embed) for record, chroma in readings]
+        if readings
+        else [Known(r.performance_id, r.work_id, r.title) for r in records]
+    )
     leakage = check_leakage(
         known, training, training_name=spec.training, near_duplicates=duplicates or ()
     )
@@ -166,6 +172,23 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         readings[0] if readings else None,
         environment(),
     )
+
+
+def embedder_named(name: str) -> Embed:
+    """Load an encoder as a function from chroma to embedding; None for silence."""
+    from ...encoder import Encoder
+
+    return _embedder(Encoder.load(name))
+
+
+def _embedder(encoder: Encoder) -> Embed:
+    def embed(chroma: Chroma) -> NDArray[np.float32] | None:
+        try:
+            return encoder.embed(chroma)
+        except InvalidChromaError:
+            return None  # silence: the digest tells
+
+    return embed
 
 
 def environment() -> dict[str, Any]:

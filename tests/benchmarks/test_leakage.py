@@ -48,6 +48,15 @@ def test_nothing_known_is_not_nothing_shared():
     assert "nothing shared" in check_leakage(CATALOGUE, other).verdict
 
 
+def test_recordings_embedded_alike_across_the_lists():
+    one, other = np.float32([1, 0]), np.float32([0.9999, 0.01])
+    far = np.float32([0, 1])
+    catalogue = [Known("P_1", embedding=far), Known("P_2", embedding=one), Known("P_3")]
+    found = check_leakage(catalogue, [Known("T_1", embedding=other), Known("T_2")])
+    assert found.shared_embeddings == [("T_1", "P_2", pytest.approx(0.9999))]
+    assert "1 near-duplicate recordings" in found.verdict
+
+
 def test_digest_is_of_values_rate_and_kind():
     values = np.random.default_rng(0).random((5, 12))
     chroma = Chroma(values, frame_rate=10.0)
@@ -77,7 +86,10 @@ def test_training_lists_in_every_form(tmp_path):
     write_parquet_catalogue(
         tmp_path / "catalogue.parquet", [(PerformanceRecord("P_1", "W_1"), chroma)]
     )
-    (known,) = read_training_list(tmp_path / "catalogue.parquet")
+    (known,) = read_training_list(tmp_path / "catalogue.parquet", embed=lambda c: c.values[0])
+    assert known.embedding is not None
+    # A Parquet catalogue keeps eight bits of each value.
+    assert known.embedding.tolist() == pytest.approx(chroma.values[0].tolist(), abs=0.003)
     assert known.performance_id == "P_1"
     assert known.digest is not None
 
