@@ -172,6 +172,7 @@ def _document(index: Index, asked: dict[str, Any], candidates: list[Candidate]) 
 
 
 def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -183,7 +184,9 @@ def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
         for key in ("performance_id", "work_id", "title", "artist", "path")
         if asked.get(key) is not None
     ]
-    table = Table(title=escape("Nearest to " + " · ".join(known)), title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=escape("Nearest to " + " · ".join(known)), title_justify="left"
+    )
     for name in ("Rank", "Similarity"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("Performance", "Work"):
