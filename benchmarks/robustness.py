@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..encoder import Chroma
+from .bootstrap import Interval
 from .metrics import evaluate
 from .side_by_side import intervals_by_work
 
@@ -49,6 +51,9 @@ UNITS = {
     "duration": "of the whole",
     "noise": "of the peak",
 }
+
+#: Stands in where there are fewer than two works to draw from.
+NO_INTERVAL = Interval(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def measure_robustness(
         rng = np.random.default_rng(seed)
         queries = (changed(chroma, change, strength, rng) for _, chroma in performances)
         evaluation = evaluate(_embedded(encoder, queries) @ catalogue.T, works)
-        interval = intervals_by_work(evaluation, works)["map"]
+        interval = intervals_by_work(evaluation, works)["map"] or NO_INTERVAL
         row = RobustnessRow(
             change, strength, evaluation.map, interval.low, interval.high, evaluation.mr1
         )
