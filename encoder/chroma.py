@@ -36,6 +36,8 @@ DATACOS_HOP_LENGTH = 512
 #: Frames per second of every Da-TACOS feature (86.13 Hz); no attribute of the files says so.
 DATACOS_FRAME_RATE = DATACOS_SAMPLE_RATE / DATACOS_HOP_LENGTH
 
+#: Longest track in seconds, a day. More is a mistake of units, and would take memory to match.
+MAX_DURATION = 24 * 3600.0
 #: A frame rate above this is a mistake of units (a hop in samples given as a rate, say).
 MAX_FRAME_RATE = 1_000.0
 
@@ -66,7 +68,7 @@ class Chroma:
     ------
     InvalidChromaError
         With ``reason`` one of ``"wrong-shape"``, ``"wrong-dtype"``, ``"no-frames"``,
-        ``"not-finite"``, ``"negative"``, ``"frame-rate"``, ``"kind"``.
+        ``"not-finite"``, ``"negative"``, ``"frame-rate"``, ``"too-long"``, ``"kind"``.
     """
 
     values: NDArray[np.float32]
@@ -76,13 +78,14 @@ class Chroma:
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _validated(self.values))
         object.__setattr__(self, "frame_rate", _validated_frame_rate(self.frame_rate))
-        try:
-            object.__setattr__(self, "kind", ChromaKind(self.kind))
-        except ValueError:
+        object.__setattr__(self, "kind", chroma_kind(self.kind))
+        if self.duration > MAX_DURATION:
             raise InvalidChromaError(
-                f"chroma kind is {self.kind!r}; give one of {', '.join(ChromaKind)}",
-                reason="kind",
-            ) from None
+                f"chroma of {self.n_frames} frames at {self.frame_rate:g} Hz lasts "
+                f"{self.duration / 3600:.1f} hours; give at most {MAX_DURATION / 3600:g} (is the "
+                "frame rate right?)",
+                reason="too-long",
+            )
 
     @property
     def n_frames(self) -> int:
@@ -97,6 +100,22 @@ class Chroma:
     def transposed(self, semitones: int) -> Chroma:
         """Return the chroma moved up by ``semitones`` (circular along pitch)."""
         return Chroma(np.roll(self.values, semitones, axis=1), self.frame_rate, self.kind)
+
+
+def chroma_kind(kind: Any) -> ChromaKind:
+    """Return the kind of that name.
+
+    Raises
+    ------
+    InvalidChromaError
+        With ``reason="kind"``: there is none.
+    """
+    try:
+        return ChromaKind(kind)
+    except ValueError:
+        raise InvalidChromaError(
+            f"chroma kind is {kind!r}; give one of {', '.join(ChromaKind)}", reason="kind"
+        ) from None
 
 
 def _validated(values: Any) -> NDArray[np.float32]:

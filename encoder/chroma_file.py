@@ -34,7 +34,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .chroma import DATACOS_FRAME_RATE, Chroma, ChromaKind
+from .chroma import DATACOS_FRAME_RATE, MAX_DURATION, Chroma, ChromaKind, chroma_kind
 from .errors import FeatureFileError, InvalidChromaError, NotFoundError
 
 #: Name of the dataset that holds each kind of chroma.
@@ -54,7 +54,7 @@ C_ABOVE_A = 3
 
 #: No more frames than this are read: a day at the rate of Da-TACOS. A damaged or hostile header may
 #: declare any shape, and it is checked before memory is taken.
-MAX_FRAMES = round(24 * 3600 * DATACOS_FRAME_RATE)
+MAX_FRAMES = round(MAX_DURATION * DATACOS_FRAME_RATE)
 
 _FEATURE = "hpcp|crema|chroma_cens|cens"
 _PERFORMANCE_IN_NAME = re.compile(rf"^(P_[^_]+)(?:_(?:{_FEATURE}))?\.(?:h5|hdf5)$")
@@ -121,14 +121,14 @@ def read_chroma(
         The file reads, but its values are no chroma; ``reason`` as :class:`Chroma` gives it.
     """
     path = Path(path)
-    wanted = None if kind is None else ChromaKind(kind)
+    wanted = None if kind is None else chroma_kind(kind)
     _check_is_readable_file(path)
     try:
         with h5py.File(path, "r") as file:
             found = _pick_kind(file, wanted, path)
             values = _read_values(file[DATASET_OF[found]], found, path)
             attributes = {name: _attribute(file, name) for name in ("label", "track_id")}
-            rate = frame_rate or _frame_rate(file)
+            rate = _frame_rate(file) if frame_rate is None else frame_rate
     except OSError as error:
         raise _unreadable(path, error) from error
     except (RuntimeError, KeyError, ValueError) as error:  # what h5py raises inside damaged files
@@ -218,7 +218,9 @@ def _check_is_readable_file(path: Path) -> None:
 def _pick_kind(file: h5py.File, wanted: ChromaKind | None, path: Path) -> ChromaKind:
     candidates = PREFERENCE if wanted is None else (wanted,)
     for kind in candidates:
-        if isinstance(file.get(DATASET_OF[kind]), h5py.Dataset):
+        link = file.get(DATASET_OF[kind], getlink=True)
+        # A soft or external link may lead to another file, which whoever gave this one may not own.
+        if isinstance(link, h5py.HardLink) and isinstance(file[DATASET_OF[kind]], h5py.Dataset):
             return kind
     keys = ", ".join(sorted(file)) or "nothing"
     names = " or ".join(DATASET_OF[kind] for kind in candidates)
@@ -235,6 +237,12 @@ def _read_values(dataset: h5py.Dataset, kind: ChromaKind, path: Path) -> Any:
             f"{path}: dataset {DATASET_OF[kind]} has dtype {dataset.dtype}; "
             "wanted real numbers, best float32",
             reason="wrong-dtype",
+        )
+    if dataset.external or dataset.is_virtual:
+        raise FeatureFileError(
+            f"{path}: dataset {DATASET_OF[kind]} keeps its values in other files; write them into "
+            "this one",
+            reason="unreadable",
         )
     if max(dataset.shape, default=0) > MAX_FRAMES:
         raise FeatureFileError(

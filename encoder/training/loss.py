@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import TrainingError
@@ -56,7 +57,9 @@ class EmbeddingLoss(Loss):
 
     def forward(self, network: nn.Module, batch: Batch) -> LossOutput:
         """Embed the batch and judge the embeddings, in float32 under mixed precision too."""
-        return self.of(network(batch.x, batch.n_valid).float(), batch.work)
+        embeddings = network(batch.x, batch.n_valid)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self.of(embeddings.float(), batch.work)
 
     def of(self, embeddings: Tensor, work: Tensor) -> LossOutput:
         """Judge embeddings.

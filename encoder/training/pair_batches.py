@@ -21,6 +21,7 @@ pair comes once, in an order that the seed and the epoch decide.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -189,12 +190,15 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     location = locate(chosen.catalogue, context.base)
     tracks: dict[str, Frames] = {}
     work_of: dict[str, str] = {}
+    left_out: Counter[str] = Counter()
     for record, chroma in context.world.open_catalogue(location, kind=context.kind):
         if record.work_id is None:
+            left_out["no work"] += 1
             continue
         try:
             tracks[record.performance_id] = context.preprocessing.apply(chroma)
-        except InvalidChromaError:
+        except InvalidChromaError as error:
+            left_out[error.reason] += 1
             continue
         work_of[record.performance_id] = record.work_id
     if chosen.pairs is None:
@@ -208,6 +212,8 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     else:
         pairs = read_pairs(context.path(chosen.pairs))
     origin: dict[str, Any] = {"catalogue": chosen.catalogue}
+    if left_out:
+        origin["left out"] = dict(left_out)
     if Path(location).exists():
         origin["sha256"] = provenance.sha256_of(Path(location))
     return PairBatches(

@@ -1,7 +1,8 @@
-"""The start of a run: on what it computes, from which weights, and with which optimizer."""
+"""The start of a run: on what and how precisely, from which weights, with which optimizer."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,15 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError(f"run.device is {name!r} but torch sees no GPU; give auto or cpu")
     return device
+
+
+def precision_context(
+    precision: str, device: torch.device
+) -> contextlib.AbstractContextManager[Any]:
+    """Give the context of a forward pass for ``run.precision``.
+
+    bfloat16 has the range of float32, so gradients need no scaling; weights stay float32.
+    """
+    if precision == "bfloat16" or (precision == "auto" and device.type == "cuda"):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()

@@ -11,7 +11,6 @@ on the same machine.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -31,12 +30,13 @@ from . import provenance
 from .averaging import WeightAverage
 from .batch import BatchSource, SourceContext, build_batch_source
 from .config import TrainingConfig
+from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
 from .prefetch import batches
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
-from .start import adamw, choose_device, starting_point
+from .start import adamw, choose_device, precision_context, starting_point
 from .validation import ValidationSet, load_validation_set
 from .world import TrainingWorld
 
@@ -127,6 +127,9 @@ class Trainer:
         self.folder = RunFolder(Path(folder))
         self.world = world
         self.base = Path(base)
+        if fresh:
+            self.folder.forget_state()
+        state = self.folder.load_state(config.digest)  # before anything is written to the folder
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.seed)  # fresh weights
         self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
@@ -138,10 +141,10 @@ class Trainer:
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
-        self._totals: dict[str, Tensor] = {}
-        if fresh:
-            self.folder.forget_state()
-        self._resume()
+        self._started = 0.0
+        self._totals = EpochTotals()
+        if state is not None:
+            self._resume(state)
         self._origins = {
             "data": self.source.describe(),
             "commit": provenance.commit(),
@@ -229,7 +232,7 @@ class Trainer:
             group["lr"] = settings.learning_rate * factor
         _seed_step(self.config.seed, self.step)
         self.network.train()
-        with self._autocast():
+        with precision_context(self.config.run.precision, self.device):
             output: LossOutput = self.loss(self.network, batch.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         output.loss.backward()  # type: ignore[no-untyped-call]
@@ -238,17 +241,13 @@ class Trainer:
         self.optimizer.step()
         self.average.update(self.network)
         self.step += 1
-        for name, value in {"loss": output.loss, **output.measures}.items():
-            total = self._totals.setdefault(name, torch.zeros((), dtype=torch.float64))
-            self._totals[name] = total.to(self.device) + value.detach().double()
+        self._totals.add(output)
         return output
 
     def _end_epoch(self) -> None:
         epoch = self.step // self.steps_per_epoch
-        row: dict[str, Any] = {"epoch": epoch, "step": self.step}
-        for name, total in self._totals.items():
-            row[name] = self._checked(total) / self.steps_per_epoch
-        self._totals = {}
+        row: dict[str, Any] = {"epoch": epoch, "step": self.step, **self._totals.means()}
+        self._totals = EpochTotals()
         row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         encoder = self.encoder()
         row |= self._held_out(encoder)
@@ -265,14 +264,11 @@ class Trainer:
     @torch.no_grad()
     def _held_out(self, encoder: Encoder) -> dict[str, float]:
         """Loss and measures on works that training does not see."""
-        totals: dict[str, float] = {}
-        n_tracks = 0
+        totals = EpochTotals()
         for batch in self.source.held_out():
             output = self.loss(encoder.network, batch.to(self.device))
-            for name, value in {"loss": output.loss, **output.measures}.items():
-                totals[name] = totals.get(name, 0.0) + float(value) * len(batch.work)
-            n_tracks += len(batch.work)
-        return {f"held-out {name}": total / n_tracks for name, total in totals.items()}
+            totals.add(output, weight=len(batch.work))
+        return {f"held-out {name}": mean for name, mean in totals.means().items()}
 
     def _is_kept(self) -> bool:
         """Whether the last epoch's weights become the checkpoint."""
@@ -295,6 +291,8 @@ class Trainer:
         )
 
     def _save_state(self) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+            raise self._diverged("weights are not finite")
         self.seconds = time.perf_counter() - self._started
         self.folder.save_state(
             {
@@ -304,40 +302,33 @@ class Trainer:
                 "loss": self.loss.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "average": self.average.state_dict(),
-                "totals": self._totals,
+                "totals": self._totals.state_dict(),
                 "history": self.history,
                 "seconds": self.seconds,
             }
         )
 
-    def _resume(self) -> None:
-        state = self.folder.load_state(self.config.digest)
-        if state is None:
-            return
+    def _resume(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
         self.step = state["step"]
-        self._totals = state["totals"]
+        self._totals = EpochTotals.from_state(state["totals"])
         self.history = state["history"]
         self.seconds = state["seconds"]
 
     def _checked(self, value: Tensor) -> float:
         number = float(value.detach())
         if not math.isfinite(number):
-            raise TrainingError(
-                f"the loss is {number} at step {self.step}; lower optimizer.learning_rate or set "
-                "optimizer.clip_norm, and resume from the last saved state"
-            )
+            raise self._diverged(f"loss is {number}")
         return number
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        precision = self.config.run.precision
-        if precision == "bfloat16" or (precision == "auto" and self.device.type == "cuda"):
-            # bfloat16 has the range of float32, so gradients need no scaling.
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return contextlib.nullcontext()
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"the {what} at step {self.step}; lower optimizer.learning_rate or set "
+            "optimizer.clip_norm (the last saved state is from before)"
+        )
 
     def _context(self) -> SourceContext:
         return SourceContext(

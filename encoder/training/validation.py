@@ -41,9 +41,10 @@ class ValidationSet:
     n_rejected: int
 
     def evaluate(self, encoder: Encoder, world: TrainingWorld) -> dict[str, Any]:
-        """Embed the set and rank it: ``map``, ``mr1`` and the rest, and counts."""
+        """Embed the set and rank it: ``map``, ``mr1`` and the rest, counts, ``n_rejected``."""
         embeddings = np.stack(list(encoder.embed_many(self.tracks)))
-        return world.evaluate_embeddings(embeddings, self.works).summary()
+        summary = world.evaluate_embeddings(embeddings, self.works).summary()
+        return {**summary, "n_rejected": self.n_rejected}
 
 
 def load_validation_set(

@@ -57,6 +57,13 @@ def test_wrong_frame_rates_are_refused(rate: Any) -> None:
     assert caught.value.reason == "frame-rate"
 
 
+def test_longer_than_a_day_is_a_mistake_of_units() -> None:
+    assert Chroma(np.ones((24, 12)), 24 / 86_400).duration == pytest.approx(86_400)
+    with pytest.raises(InvalidChromaError, match="frame rate") as caught:
+        Chroma(np.ones((1000, 12)), 1e-6)
+    assert caught.value.reason == "too-long"
+
+
 def test_kind_is_one_of_three() -> None:
     assert Chroma(GOOD, kind="crema").kind is ChromaKind.CREMA  # type: ignore[arg-type]
     with pytest.raises(InvalidChromaError) as caught:

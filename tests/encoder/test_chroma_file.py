@@ -130,6 +130,35 @@ def test_ids_come_from_the_path_where_the_file_is_silent(tmp_path: Path) -> None
 def test_given_rate_beats_the_file(tmp_path: Path) -> None:
     path = write_as_deepdish(tmp_path / "a.h5", hpcp=VALUES)
     assert read_chroma(path, frame_rate=10).chroma.frame_rate == 10
+    assert reason_of(path, frame_rate=0) == "frame-rate"
+
+
+def test_unknown_kind(tmp_path: Path) -> None:
+    path = write_as_deepdish(tmp_path / "a.h5", hpcp=VALUES)
+    with pytest.raises(InvalidChromaError, match="mfcc"):
+        read_chroma(path, kind="mfcc")
+
+
+def test_other_files_are_not_read_through_this_one(tmp_path: Path) -> None:
+    other = write_as_deepdish(tmp_path / "other.h5", hpcp=VALUES)
+    (tmp_path / "values.raw").write_bytes(VALUES.tobytes())
+    linked, raw, virtual = (tmp_path / f"{name}.h5" for name in ("linked", "raw", "virtual"))
+    with h5py.File(linked, "w") as file:
+        file["hpcp"] = h5py.ExternalLink(str(other), "hpcp")
+    with h5py.File(raw, "w") as file:
+        file.create_dataset(
+            "hpcp",
+            shape=VALUES.shape,
+            dtype="f4",
+            external=[(str(tmp_path / "values.raw"), 0, VALUES.nbytes)],
+        )
+    with h5py.File(virtual, "w") as file:
+        layout = h5py.VirtualLayout(shape=VALUES.shape, dtype="f4")
+        layout[:] = h5py.VirtualSource(str(other), "hpcp", shape=VALUES.shape)
+        file.create_virtual_dataset("hpcp", layout)
+    assert reason_of(linked) == "missing-key"
+    assert reason_of(raw) == "unreadable"
+    assert reason_of(virtual) == "unreadable"
 
 
 def test_missing_file(tmp_path: Path) -> None:

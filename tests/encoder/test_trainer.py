@@ -92,8 +92,10 @@ def test_another_configuration_does_not_resume(
 ) -> None:
     Trainer(config, tmp_path, world=world).run()
     other = config.model_copy(update={"seed": 4})
+    pairs = (tmp_path / "pairs.parquet").read_bytes()
     with pytest.raises(TrainingError, match="another configuration"):
         Trainer(other, tmp_path, world=world)
+    assert (tmp_path / "pairs.parquet").read_bytes() == pairs  # the run that is there is intact
     Trainer(other, tmp_path, world=world, fresh=True)
 
 
@@ -269,6 +271,39 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     assert not (tmp_path / "checkpoint").exists()
 
 
+def test_weights_that_are_not_finite_are_not_saved(
+    config_tables: dict[str, Any], tmp_path: Path
+) -> None:
+    class Exploding(EmbeddingLoss):
+        """Finite, with a gradient that is not."""
+
+        def of(self, embeddings: Tensor, work: Tensor) -> LossOutput:
+            return LossOutput((embeddings[:, 0] * 0).clamp_min(0).sqrt().sum())
+
+    config_tables |= {"validation": []}
+    config = changed(config_tables, steps_per_epoch=1)
+    with pytest.raises(TrainingError, match="weights are not finite at step 1"):
+        Trainer(config, tmp_path, source=Views(), loss=Exploding()).run()
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_losses_see_float32_under_mixed_precision(
+    config_tables: dict[str, Any], tmp_path: Path
+) -> None:
+    seen = set()
+
+    class Watching(EmbeddingLoss):
+        def of(self, embeddings: Tensor, work: Tensor) -> LossOutput:
+            similarity = embeddings @ embeddings.T
+            seen.update({embeddings.dtype, similarity.dtype})
+            return LossOutput(similarity.mean())
+
+    config_tables |= {"validation": []}
+    config = changed(config_tables, epochs=1, steps_per_epoch=1, precision="bfloat16")
+    Trainer(config, tmp_path, source=Views(), loss=Watching()).run()
+    assert seen == {torch.float32}
+
+
 def test_best_epoch_is_kept_when_asked_for(
     config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
 ) -> None:
@@ -347,7 +382,8 @@ def test_mixed_precision_trains_float32_weights(
 ) -> None:
     config = changed(config_tables, epochs=1, precision="bfloat16")
     result = Trainer(config, tmp_path, world=world).run()
-    assert all(w.dtype == torch.float32 for w in result.encoder.checkpoint.weights.values())
+    weights = result.encoder.checkpoint.weights.values()
+    assert {w.dtype for w in weights if w.is_floating_point()} == {torch.float32}
     plain = Trainer(changed(config_tables, epochs=1), tmp_path / "plain", world=world).run()
     assert plain.history[0]["loss"] == pytest.approx(result.history[0]["loss"], rel=0.05)
     assert plain.encoder.id != result.encoder.id
