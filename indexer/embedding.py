@@ -11,10 +11,10 @@ same size and time of change, same metadata. Otherwise it is made again.
 Memory
 ------
 What is held is independent of the catalogue's length, apart from its list of files and records
-(about 5 kB per performance of a Da-TACOS folder): the encoder and its working memory (a group of at most 256 tracks or 96 MB, see
-:meth:`coverdex.encoder.Encoder.embed_many`), one shard of results (under 1 MB), and about 256
-prepared tracks on their way from the reading processes, 160 kB each for five minutes of music at
-11 frames per second. ``docs/bulk-indexing.md`` has measurements.
+(about 5 kB per performance of a Da-TACOS folder): the encoder and its working memory (a group of
+at most 256 tracks or 96 MB, see :meth:`coverdex.encoder.Encoder.embed_many`), one shard of results
+(under 1 MB), and about 256 prepared tracks on their way from the reading processes, 160 kB each for
+five minutes of music at 11 frames per second. ``docs/bulk-indexing.md`` has measurements.
 """
 
 from __future__ import annotations
