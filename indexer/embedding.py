@@ -46,6 +46,9 @@ from .rejection import Rejection
 #: Performances per shard: two groups of the encoder, half a minute of work to lose at worst.
 SHARD_SIZE = 512
 
+#: Vectors that the encoder gives at once.
+GROUP = 256
+
 #: Called with how many performances are done and how many there are in all.
 ProgressCallback = Callable[[int, int], None]
 
@@ -233,7 +236,8 @@ def _embed_shard(
     vectors = []
     for vector in encoder.embed_many(stream()):
         vectors.append(vector)
-        if progress is not None:
+        # The encoder gives vectors by the group: a report inside one would have a rate of its own.
+        if progress is not None and len(vectors) % GROUP == 0:
             progress(done + len(vectors) + len(rejections), total)
     write_shard(
         shard.path,
