@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from .catalogue import Catalogue, CataloguePart, demo_catalogue_path, open_catalogue
     from .datacos_catalogue import DatacosCatalogue
     from .embedding import EmbeddingReport, embed_catalogue
-    from .embedding_shards import read_shards
     from .feature_files import FileListCatalogue
     from .parquet_catalogue import ParquetCatalogue
     from .parquet_catalogue_writer import ParquetCatalogueWriter, write_parquet_catalogue
     from .performance import PerformanceRecord
     from .rejection import Rejection, read_rejections, rejection_report_path
+    from .shard_reading import read_shards
 
 _HOME_OF = {
     "AdditionReport": "additions",
@@ -52,7 +52,7 @@ _HOME_OF = {
     "DatacosCatalogue": "datacos_catalogue",
     "EmbeddingReport": "embedding",
     "embed_catalogue": "embedding",
-    "read_shards": "embedding_shards",
+    "read_shards": "shard_reading",
     "FileListCatalogue": "feature_files",
     "ParquetCatalogue": "parquet_catalogue",
     "ParquetCatalogueWriter": "parquet_catalogue_writer",

@@ -26,10 +26,10 @@ from ..search.editor import IndexEditor
 from ..search.errors import PerformanceExistsError
 from .catalogue import Catalogue
 from .embedding import ProgressCallback
-from .embedding_shards import ShardContents
 from .performance import records_table
 from .preparation import PreparedPerformance, prepared_parts
 from .rejection import LISTED_TWICE, Rejection
+from .shard_reading import ShardContents
 
 #: Performances that are added together; what an interruption can cost.
 BATCH = 256

@@ -36,8 +36,9 @@ from ..search.plan import AUTO, DEFAULT_RECALL
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
 from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
-from .embedding_shards import ShardContents, ShardPlan, find_shards, read_shards
+from .embedding_shards import ShardPlan
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
+from .shard_reading import ShardContents, find_shards, read_shards
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,9 @@ def _put(
 ) -> AdditionReport:
     from ..search import IndexEditor
     from .additions import add_catalogue, add_embeddings
-    from .embedding_shards import find_shards, holds_shards, read_shards
     from .preparation import default_workers
     from .progress import shown_progress
+    from .shard_reading import find_shards, holds_shards, read_shards
 
     with IndexEditor(index) as editor:
         if len(paths) == 1 and holds_shards(paths[0]):

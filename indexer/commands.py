@@ -72,9 +72,9 @@ def build(
     was interrupted goes on where it stopped when it is started again.
     """
     from .build import build_index, build_index_from_shards
-    from .embedding_shards import holds_shards
     from .preparation import default_workers
     from .progress import shown_progress
+    from .shard_reading import holds_shards
 
     options: dict[str, Any] = {"strict": strict, "overwrite": overwrite, "factory": factory}
     options |= {"memory": memory and memory * 1_000_000, "recall": recall}

@@ -21,8 +21,9 @@ from coverdex.indexer import (
     read_shards,
 )
 from coverdex.indexer.embedding import only_writer
-from coverdex.indexer.embedding_shards import find_shards, holds_shards, read_shard_header
+from coverdex.indexer.embedding_shards import read_shard_header
 from coverdex.indexer.preparation import prepared_parts
+from coverdex.indexer.shard_reading import find_shards, holds_shards
 
 from .datacos_folder import DatacosFolder, made_up_catalogue
 

@@ -1,0 +1,271 @@
+"""Reading embedding shards, our own or made elsewhere, into what an index is written from.
+
+:mod:`.embedding_shards` describes them. Everything is checked here, once: that one encoder made
+them all, that each embedding is finite and of length 1, and that no performance comes twice. Rows
+that are wrong become rejections; a folder that is not complete is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
+from .embedding_shards import (
+    ENCODER_ID_KEY,
+    PLAN_NAME,
+    ShardHeader,
+    ShardPlan,
+    read_shard_header,
+    shard_name,
+)
+from .rejection import LISTED_TWICE, NO_ID, Rejection
+
+#: How far from 1 the length of an embedding may be; float16 copies of unit vectors stay within.
+LENGTH_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class ShardContents:
+    """Everything that a set of shards holds, checked.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, dimension), float32
+        L2-normalised.
+    performances : pyarrow.Table
+        Metadata, one row per embedding.
+    encoder_id, encoder_name : str
+        Who made the embeddings.
+    rejections : list of Rejection
+        Those that the shards carry, and rows that are wrong.
+    """
+
+    embeddings: NDArray[np.float32]
+    performances: pa.Table
+    encoder_id: str
+    encoder_name: str
+    rejections: list[Rejection]
+
+
+def holds_shards(path: str | Path) -> bool:
+    """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma."""
+    path = Path(path)
+    if path.is_dir():
+        return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, path.glob("*.parquet")))
+    return path.suffix == ".parquet" and path.is_file() and _has_embeddings(path)
+
+
+def find_shards(path: str | Path) -> list[Path]:
+    """Return the Parquet files of embeddings at ``path``, a folder or one file, sorted by name.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at ``path``.
+    CoverdexError
+        If the folder's plan says that shards are missing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise NotFoundError(f"no shards at {path}; give a folder or a Parquet file of embeddings")
+    if not path.is_dir():
+        return [path]
+    plan = ShardPlan.read(path)
+    if plan is None:
+        return sorted(path.glob("*.parquet"))
+    shards = [path / shard_name(number) for number in range(plan.n_shards)]
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing:
+        raise CoverdexError(
+            f"{path} lacks {len(missing)} of {plan.n_shards} shards ({missing[0]} first); "
+            "run coverdex embed again, it goes on where it stopped"
+        )
+    return shards
+
+
+def read_shards(
+    paths: Sequence[Path], *, encoder_id: str | None = None, encoder_name: str | None = None
+) -> ShardContents:
+    """Read shards into memory: about 256 bytes per performance, plus its metadata.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Of one encoder; earlier files win where an id comes twice.
+    encoder_id, encoder_name : str, optional
+        For shards that do not say; must agree with those that do.
+
+    Raises
+    ------
+    NotFoundError
+        If there are no shards.
+    IncompatibleError
+        If they are of several encoders.
+    CoverdexError
+        If one is damaged, or none says which encoder made it, or dimensions differ.
+    """
+    if not paths:
+        raise NotFoundError("no shards to read; give a folder with Parquet files of embeddings")
+    blocks, tables, rejections = [], [], []
+    for path in paths:
+        shard = _read_shard(path)
+        encoder_id = _same(encoder_id, shard.header.encoder_id, path)
+        encoder_name = encoder_name or shard.header.encoder_name
+        rejections += [*shard.header.rejections, *shard.rejections]
+        blocks.append(shard.embeddings)
+        tables.append(shard.performances)
+    if encoder_id is None:
+        raise CoverdexError(
+            f"{paths[0]} does not say which encoder made it; write its id into the schema metadata "
+            f"under {ENCODER_ID_KEY.decode()!r}, or give --encoder-id"
+        )
+    dimensions = {block.shape[1] for block in blocks if len(block)}
+    if len(dimensions) > 1:
+        raise CoverdexError(f"shards hold embeddings of dimensions {sorted(dimensions)}; give one")
+    embeddings = np.concatenate([b for b in blocks if len(b)] or blocks[:1])
+    performances = _joined(tables)
+    keep = _first_of_each_id(performances, tables, paths, rejections)
+    if keep is not None:
+        embeddings, performances = embeddings[keep], performances.take(keep)
+    return ShardContents(
+        embeddings, performances, encoder_id, encoder_name or encoder_id, rejections
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    header: ShardHeader
+    embeddings: NDArray[np.float32]
+    performances: pa.Table
+    rejections: list[Rejection]
+
+
+def _has_embeddings(path: Path) -> bool:
+    try:
+        return "embedding" in pq.read_schema(path).names
+    except (pa.ArrowInvalid, OSError):
+        return False
+
+
+def _read_shard(path: Path) -> _Shard:
+    header = read_shard_header(path)
+    table = pq.read_table(path).replace_schema_metadata(None)
+    missing = [name for name in ("performance_id", "embedding") if name not in table.column_names]
+    if missing:
+        raise CoverdexError(f"{path} lacks the column {missing[0]!r}; give embeddings by id")
+    if "encoder_id" in table.column_names:
+        for encoder_id in table.column("encoder_id").unique().to_pylist():
+            header = _with_encoder(header, encoder_id, path)
+        table = table.drop_columns(["encoder_id"])
+    vectors = _vectors(table.column("embedding"), path)
+    table = table.drop_columns(["embedding"])
+    ids = table.column("performance_id").to_pylist()
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also true for NaN
+    nameless = np.array([not performance_id for performance_id in ids], dtype=bool)
+    rejections = [
+        _wrong_row(path, int(row), ids[row], lengths[row])
+        for row in np.flatnonzero(wrong | nameless)
+    ]
+    if rejections:
+        good = np.flatnonzero(~(wrong | nameless))
+        vectors, table = vectors[good], table.take(good)
+    return _Shard(header, vectors, table, rejections)
+
+
+def _with_encoder(header: ShardHeader, encoder_id: str | None, path: Path) -> ShardHeader:
+    return replace(header, encoder_id=_same(header.encoder_id, encoder_id, path))
+
+
+def _same(known: str | None, found: str | None, path: Path) -> str | None:
+    if known is not None and found is not None and known != found:
+        raise IncompatibleError(
+            f"{path} holds embeddings of encoder {found} and the others are of {known}; their "
+            "similarities mean nothing together: embed all with one encoder"
+        )
+    return known or found
+
+
+def _vectors(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
+    """Return a list column as an array ``(n, dimension)`` float32."""
+    if not (
+        pa.types.is_fixed_size_list(column.type)
+        or pa.types.is_list(column.type)
+        or pa.types.is_large_list(column.type)
+    ) or not pa.types.is_floating(column.type.value_type):
+        raise CoverdexError(f"{path}: column embedding is {column.type}; give lists of float32")
+    if column.null_count:
+        raise CoverdexError(
+            f"{path} has {column.null_count} rows without embedding; leave them out"
+        )
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) > 1:
+        raise CoverdexError(f"{path} holds embeddings of lengths {sorted(lengths)}; give one")
+    dimension = lengths[0] if lengths else column.type.list_size
+    flat = pc.list_flatten(column).to_numpy()
+    array: NDArray[np.float32] = np.ascontiguousarray(flat.reshape(-1, dimension), np.float32)
+    return array
+
+
+def _wrong_row(path: Path, row: int, performance_id: str | None, length: float) -> Rejection:
+    where = f"{path}, row {row}"
+    if not performance_id:
+        return Rejection(str(path), None, NO_ID, f"{where}: no performance_id; give it one")
+    if not np.isfinite(length):
+        message = f"{where}: the embedding has NaN or infinite values; embed it again"
+        return Rejection(str(path), performance_id, "not-finite", message)
+    message = f"{where}: the embedding has length {length:g}; divide it by its length"
+    return Rejection(str(path), performance_id, "not-normalised", message)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """Put tables of metadata under one another; a column that one lacks is unknown there."""
+    try:
+        joined = pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise CoverdexError(
+            f"shards give one column different types ({error}); give it one type"
+        ) from error
+    for position, field in enumerate(joined.schema):
+        if pa.types.is_null(field.type):  # unknown for every performance
+            text = pa.nulls(len(joined), pa.string())
+            joined = joined.set_column(position, field.name, text)
+    return joined.combine_chunks()
+
+
+def _first_of_each_id(
+    performances: pa.Table, tables: list[pa.Table], paths: Sequence[Path], rejected: list[Rejection]
+) -> NDArray[np.int64] | None:
+    """Return the rows to keep where ids repeat, None where none does; reject the others."""
+    ids = performances.column("performance_id")
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return None
+    ends = np.cumsum([len(table) for table in tables])
+    seen: dict[str, int] = {}
+    keep = []
+    for row, performance_id in enumerate(_strings(ids)):
+        if performance_id in seen:
+            here, there = (
+                paths[int(np.searchsorted(ends, r, side="right"))]
+                for r in (row, seen[performance_id])
+            )
+            message = f"{performance_id} already comes from {there}; leave one of the two out"
+            rejected.append(Rejection(str(here), performance_id, LISTED_TWICE, message))
+        else:
+            seen[performance_id] = row
+            keep.append(row)
+    return np.array(keep, dtype=np.int64)
+
+
+def _strings(column: pa.ChunkedArray) -> Iterator[Any]:
+    for chunk in column.chunks:
+        yield from chunk.to_pylist()
