@@ -34,7 +34,7 @@ demo: $(VENV)/installed ## index the demo catalogue, query it, evaluate it
 
 # One tune that the demo asks about, and another to try next.
 DEMO_QUERY := P_100101
-DEMO_OTHER := P_103001
+DEMO_OTHER := P_103402
 
 test: $(VENV)/installed ## run the whole test suite
 	$(BIN)/python -m pytest
