@@ -43,13 +43,14 @@ def test_given_pairs_are_neighbouring_rows() -> None:
 
 
 def test_pair_accuracy_at_the_threshold_of_one_half() -> None:
-    # Covers at d = 0.13 (right) and 1 (wrong), others at d = 0.13 (wrong) and 1 (right).
-    embeddings = unit(0, 30, 0, 90, 0, 30, 0, 90)
+    # 59 and 61 degrees are d = 0.485 and d = 0.515: covers (right, wrong), others (wrong, right).
+    embeddings = unit(0, 59, 0, 61, 0, 59, 0, 61)
     work = torch.tensor([1, 1, 2, 2, 3, 4, 5, 6])
     out = ContrastiveLoss().of(embeddings, work)
     assert out.measures["pair accuracy"].item() == pytest.approx(0.5)
-    out = ContrastiveLoss().of(embeddings[:2], work[:2])
-    assert out.measures["pair accuracy"].item() == 1
+    for pair, accuracy in ((0, 1), (2, 0), (4, 0), (6, 1)):
+        out = ContrastiveLoss().of(embeddings[pair : pair + 2], work[pair : pair + 2])
+        assert out.measures["pair accuracy"].item() == accuracy
 
 
 def test_all_pairs_weigh_covers_and_others_alike() -> None:

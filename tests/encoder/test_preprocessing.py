@@ -41,7 +41,7 @@ def slow_resampled(values: Any, n_new: int) -> list[list[Fraction]]:
     return rows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(n_frames=st.integers(1, 12), ratio=st.sampled_from([0.1, 0.3, 0.5, 0.999, 1.0, 1.7, 3.0]))
 def test_resampling_is_the_mean_over_each_span(n_frames: int, ratio: float) -> None:
     values = random_values(n_frames, seed=n_frames)

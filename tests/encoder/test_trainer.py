@@ -287,6 +287,27 @@ def test_weights_that_are_not_finite_are_not_saved(
     assert not (tmp_path / "state.pt").exists()
 
 
+def test_dropout_is_on_in_training_and_off_for_held_out_works(
+    config_tables: dict[str, Any], tmp_path: Path
+) -> None:
+    class WithHeldOut(Views):
+        def held_out(self) -> Iterable[Batch]:
+            return [self.batch(-1 % 1000)]
+
+    modes = []
+
+    class Watching(Learnt):
+        def forward(self, network: nn.Module, batch: Batch) -> LossOutput:
+            modes.append((network.training, torch.is_grad_enabled()))
+            return super().forward(network, batch)
+
+    config_tables |= {"validation": []}
+    config = changed(config_tables, epochs=2, steps_per_epoch=2)
+    Trainer(config, tmp_path, source=WithHeldOut(), loss=Watching()).run()
+    learning, judging = (True, True), (False, False)
+    assert modes == [learning, learning, judging] * 2
+
+
 def test_losses_see_float32_under_mixed_precision(
     config_tables: dict[str, Any], tmp_path: Path
 ) -> None:
