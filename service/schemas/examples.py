@@ -6,7 +6,7 @@ answered there; the numbers only show the form. ``docs/service.md`` has whole an
 
 from __future__ import annotations
 
-ENCODER_ID = "siamese-cnn-aee0851169a9"
+ENCODER_ID = "coverdex-64-887a760993c6"
 PERFORMANCE_ID = "P_100101"
 OTHER_PERFORMANCE_ID = "P_100102"
 WORK_ID = "W_1001"
