@@ -16,7 +16,7 @@ class EncoderAnswer(BaseModel):
         "mean equal embeddings.",
         examples=[examples.ENCODER_ID],
     )
-    name: str = Field(description="Name of the checkpoint.", examples=["siamese-cnn"])
+    name: str = Field(description="Name of the checkpoint.", examples=["coverdex-64"])
     kind: str = Field(description="Kind of chroma that it reads.", examples=["hpcp"])
     dimension: int = Field(description="Numbers in an embedding.", examples=[64])
 
@@ -53,7 +53,7 @@ class IndexAnswer(BaseModel):
         examples=[
             {
                 "id": examples.ENCODER_ID,
-                "name": "siamese-cnn",
+                "name": "coverdex-64",
                 "kind": "hpcp",
                 "dimension": 64,
             }
