@@ -183,7 +183,7 @@ class Encoder:
         return vector
 
     def embed_many(
-        self, chromas: Iterable[Chroma | PreparedChroma], *, batch_size: int = 32
+        self, chromas: Iterable[Chroma | PreparedChroma], *, batch_size: int = 16
     ) -> Iterator[NDArray[np.float32]]:
         """Embed a stream of tracks in batches, in order, within bounded memory.
 
@@ -196,8 +196,8 @@ class Encoder:
         chromas : iterable of Chroma or PreparedChroma
             May be a generator that reads files. To go on after unusable tracks, call
             :meth:`prepare` in it and leave out those that raise.
-        batch_size : int, default 32
-            Most tracks per batch.
+        batch_size : int, default 16
+            Most tracks per batch. Larger ones leave the processor's caches and are slower.
 
         Yields
         ------
