@@ -12,6 +12,9 @@ from typing import Any
 
 from .config import TrainingConfig
 
+#: Columns of the table of results.
+MEASURES = ("map", "mr1", "mrr", "hits_at_1", "hits_at_10")
+
 
 def model_card(config: TrainingConfig, record: Mapping[str, Any]) -> str:
     """Write the card of a run's checkpoint.
@@ -63,16 +66,14 @@ def _results(record: Mapping[str, Any]) -> str:
         return "Not validated."
     lines = [
         "Validation recordings were not trained on. Every performance with a cover in the set is a "
-        "query, and all others of the set are its candidates.",
+        "query, and all others of the set are its candidates. In brackets: intervals of 95%, by work.",
         "",
         "| set | performances | queries | MAP | MR1 | MRR | hits@1 | hits@10 |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, figures in validation.items():
         counts = figures["counts"]
-        measures = " | ".join(
-            f"{figures[key]:.3f}" for key in ("map", "mr1", "mrr", "hits_at_1", "hits_at_10")
-        )
+        measures = " | ".join(_measure(figures, key) for key in MEASURES)
         lines.append(
             f"| {name} | {counts['n_performances']} | {counts['n_queries']} | {measures} |"
         )
@@ -82,6 +83,13 @@ def _results(record: Mapping[str, Any]) -> str:
             "The epoch was chosen by the MAP of the first set, which makes that figure optimistic.",
         ]
     return "\n".join(lines)
+
+
+def _measure(figures: Mapping[str, Any], key: str) -> str:
+    """Give a figure, with its interval where the evaluation knows one."""
+    interval = figures.get("intervals_95", {}).get(key)
+    spread = f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"{figures[key]:.3f}{spread}"
 
 
 def _making(record: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,7 @@ class Trainer:
             if on_step:
                 epoch = math.ceil(self.step / self.steps_per_epoch)
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
+        self._renew_card()
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
 
@@ -289,6 +290,14 @@ class Trainer:
             training=record,
             card=model_card(self.config, record),
         )
+
+    def _renew_card(self) -> None:
+        """Write the card again if its words have changed since the checkpoint was written."""
+        written = checkpoints.load_checkpoint(self.folder.checkpoint)
+        card = model_card(self.config, written.training)
+        if card != written.card:
+            renewed = replace(written, card=card)
+            checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
 
     def _save_state(self) -> None:
         if not all(bool(p.isfinite().all()) for p in self.network.parameters()):

@@ -86,7 +86,9 @@ class NearestShare:
     def summary(self) -> dict[str, Any]:
         measures = ("map", "mr1", "mrr", "hits_at_1", "hits_at_10")
         counts = {"n_performances": self._n, "n_queries": self._n}
-        return {**dict.fromkeys(measures, self._share), "counts": counts}
+        intervals = {"map": [0.25, 0.875], "mr1": None}
+        shares = dict.fromkeys(measures, self._share)
+        return {**shares, "counts": counts, "intervals_95": intervals}
 
 
 @pytest.fixture

@@ -165,10 +165,22 @@ def test_card_gives_the_figures_of_the_run(
     result = Trainer(parse_config(config_tables), tmp_path, world=world).run()
     card = result.encoder.checkpoint.card
     figure = result.history[-1]["validation"]["recordings"]["map"]
-    assert f"| recordings | 12 | 12 | {figure:.3f} |" in card
+    row = f"| recordings | 12 | 12 | {figure:.3f} [0.250, 0.875] | {figure:.3f} | {figure:.3f} |"
+    assert row in card
     assert "Public domain." in card
     assert "Anything real." in card
     assert "18 steps" in card
+
+
+def test_a_finished_run_takes_new_words_onto_its_card(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    first = Trainer(parse_config(config_tables), tmp_path, world=world).run().encoder
+    config_tables["card"] = {"limits": "Whistling."}
+    again = Trainer(parse_config(config_tables), tmp_path, world=world).run().encoder
+    assert "Whistling." in again.checkpoint.card
+    assert again.id == first.id
+    assert again.checkpoint.training == first.checkpoint.training
 
 
 def test_checkpoint_embeds_as_the_trainer_did(
