@@ -65,8 +65,9 @@ def _results(record: Mapping[str, Any]) -> str:
     if not validation:
         return "Not validated."
     lines = [
-        "Validation recordings were not trained on. Every performance with a cover in the set is a "
-        "query, and all others of the set are its candidates. In brackets: intervals of 95%, by work.",
+        "The recordings of a validation set were not trained on. Every performance with a cover in "
+        "the set is a query, and all others of the set are its candidates. In brackets: intervals "
+        "of 95%, by work.",
         "",
         "| set | performances | queries | MAP | MR1 | MRR | hits@1 | hits@10 |",
         "|---|---|---|---|---|---|---|---|",
