@@ -24,6 +24,10 @@ def _group() -> None:
     """Run benchmarks and compare them."""
 
 
+#: Figures by the name under which papers print them; a terminal has 80 columns.
+_SHORT_NAMES = {"map": "MAP", "mr1": "MR1", "mrr": "MRR", "hits_at_1": "hits@1"}
+
+
 @benchmark.command()
 def run(
     spec: Annotated[Path, typer.Argument(help="The specification, TOML.", show_default=False)],
@@ -143,22 +147,25 @@ def _print_results(results: Results) -> None:
 
 def _print_comparison(compared: Comparison, title: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ..evaluation_table import interval_text
 
     left_out = compared.n_only_a + compared.n_only_b
-    caption = f"{compared.n_queries:,} queries" + (
+    caption = f"{compared.n_queries:,} queries; won: B is better" + (
         f"; {left_out:,} that only one has are left out" if left_out else ""
     )
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    table.add_column("")
-    for heading in ("A", "B", "B - A", "95% by work", "B won/lost/even"):
+    table = Table(
+        title=escape(title), title_justify="left", caption=caption, caption_justify="left"
+    )
+    table.add_column("", no_wrap=True)
+    for heading in ("A", "B", "B - A", "95% by work", "won/lost/even"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("B is", no_wrap=True)
     for name, d in compared.differences.items():
         table.add_row(
-            name,
+            _SHORT_NAMES.get(name, name),
             f"{d.a:.3f}",
             f"{d.b:.3f}",
             f"{d.difference:+.3f}",
