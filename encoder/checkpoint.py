@@ -6,12 +6,14 @@
         config.json         name, kind, architecture, preprocessing, how it was trained, digest
         model.safetensors   the weights
         README.md           the model card: data, licences, results, limits
+        training.parquet    what was trained on, by id and title (:mod:`.training_list`)
 
 The *id* of a checkpoint, ``<name>-<12 hex digits>``, is derived from its content: the SHA-256 of
 whatever decides an embedding (architecture, preprocessing, kind, weights). An index remembers the
 id of the encoder that filled it. What only tells how the weights came about (the ``training``
-table, the card) is not part of it, so that correcting a card invalidates no index. The full digest
-stands in ``config.json`` and is verified on loading: a damaged or edited checkpoint is refused.
+table, the card, the training list) is not part of it, so that correcting a card invalidates no
+index; those two may be missing. The full digest stands in ``config.json`` and is verified on
+loading: a damaged or edited checkpoint is refused.
 
 Weights are safetensors, which, other than pickle, cannot carry code.
 """
@@ -36,6 +38,7 @@ from torch import Tensor
 from .chroma import ChromaKind
 from .errors import CheckpointError, NotFoundError
 from .preprocessing import Preprocessing
+from .training_list import TRAINING_LIST_FILE, TrainingList, read_training_list
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -68,6 +71,8 @@ class Checkpoint:
         How the weights were made, for people; free of rules.
     card : str
         The model card in Markdown.
+    training_list : TrainingList or None
+        What the weights have learnt from; None where nobody wrote it down.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Checkpoint:
     kind: ChromaKind = ChromaKind.HPCP
     training: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    training_list: TrainingList | None = None
 
     @property
     def digest(self) -> str:
@@ -144,6 +150,7 @@ def load_checkpoint(name_or_path: str | Path | None = None) -> Checkpoint:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights_path} cannot be read ({error}); get it again") from error
     card = folder / CARD_FILE
+    seen = folder / TRAINING_LIST_FILE
     checkpoint = Checkpoint(
         name=config["name"],
         architecture=config["architecture"],
@@ -152,6 +159,7 @@ def load_checkpoint(name_or_path: str | Path | None = None) -> Checkpoint:
         kind=ChromaKind(config["kind"]),
         training=config.get("training", {}),
         card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        training_list=read_training_list(seen) if seen.is_file() else None,
     )
     if checkpoint.digest != config["digest"]:
         raise CheckpointError(
@@ -221,6 +229,8 @@ def _write_files(checkpoint: Checkpoint, folder: Path) -> None:
     (folder / CARD_FILE).write_text(
         checkpoint.card or f"# {checkpoint.name}\n\nNo model card was written.\n", encoding="utf-8"
     )
+    if checkpoint.training_list is not None:
+        checkpoint.training_list.write(folder / TRAINING_LIST_FILE)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -84,6 +84,22 @@ def train(
         typer.echo(f"checkpoint in {answer['checkpoint']}")
 
 
+@app.command("training-list")
+def training_list(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="The configuration that it was trained with.")],
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint's folder.")],
+) -> None:
+    """Write what a checkpoint was trained on beside its weights, where it was made without."""
+    from .training import read_config
+    from .training.late_list import write_late_list
+
+    seen = write_late_list(
+        read_config(config), checkpoint, base=config.resolve().parent, world=_world(ctx.obj)
+    )
+    typer.echo(f"{len(seen):,} performances of {seen.n_works:,} works listed in {checkpoint}")
+
+
 def _world(obj: Any) -> TrainingWorld | None:
     """Get the world from typer's context, where a function that makes it may stand."""
     world: TrainingWorld | None = obj() if callable(obj) else obj

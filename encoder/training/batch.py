@@ -32,6 +32,7 @@ from ..errors import TrainingError
 
 if TYPE_CHECKING:
     from ..preprocessing import Preprocessing
+    from ..training_list import TrainingList
     from .world import TrainingWorld
 
 
@@ -76,6 +77,10 @@ class BatchSource(Protocol):
 
     def held_out(self) -> Iterable[Batch]:
         """Batches of works that training does not see, always the same ones; may be none."""
+        ...
+
+    def training_list(self) -> TrainingList:
+        """List the performances that training sees, without the held-out ones."""
         ...
 
     def describe(self) -> dict[str, Any]:

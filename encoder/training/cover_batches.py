@@ -38,11 +38,13 @@ from pydantic import Field
 from torch import Tensor
 
 from ..errors import TrainingError
+from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
 from .batch import Batch, SourceContext, register_batch_source
 from .config import SettingsTable, read_settings
 from .corpus import RollCorpus
 from .sampler import WorkSampler
+from .seed_titles import title_in_id, titles_in_tables
 from .seeds import hold_out, leave_out, read_seeds
 from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
@@ -96,6 +98,8 @@ class CoverBatches:
         From this step on, this simulator of the same works.
     origin : mapping
         Where the seeds came from, for the record.
+    titles : mapping of str to str, optional
+        Version id to title, where it is known and not in the work's id.
     """
 
     simulator: CoverSimulator
@@ -108,6 +112,7 @@ class CoverBatches:
     held_out_simulator: CoverSimulator | None = None
     later: tuple[int, CoverSimulator] | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -136,6 +141,23 @@ class CoverBatches:
             works = np.arange(first, min(first + self.works_per_batch, n_works))
             if works.size > 1:
                 yield self._batch(self.held_out_simulator, works, (_HELD_OUT_STREAM, first))
+
+    def training_list(self) -> TrainingList:
+        """List the versions that training draws from, held-out works left out.
+
+        Arrangements of a version (``version~1``) are that version.
+        """
+        corpus = self.simulator.corpus
+        rows = zip(corpus.work.tolist(), corpus.version_ids, corpus.corpora, strict=True)
+        named = [(corpus.work_ids[w], v.partition("~")[0], c) for w, v, c in rows]
+        return TrainingList.of(
+            TrainedPerformance(
+                work_id=work_id,
+                performance_id=f"{collection}/{version_id}",
+                title=self.titles.get(version_id) or title_in_id(work_id),
+            )
+            for work_id, version_id, collection in named
+        )
 
     def describe(self) -> dict[str, Any]:
         """Give counts and settings."""
@@ -235,6 +257,7 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         held_out_simulator=CoverSimulator(held, config) if held else None,
         later=later,
         origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
+        titles=titles_in_tables(paths),
     )
 
 

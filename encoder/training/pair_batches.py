@@ -35,6 +35,7 @@ from pydantic import Field
 
 from ..encoder import padded
 from ..errors import InvalidChromaError, TrainingError
+from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
 from .augmentation import Augmentation
 from .batch import Batch, SourceContext, register_batch_source
@@ -76,6 +77,8 @@ class PairBatches:
         Decides order and augmentation.
     origin : mapping, optional
         Where the tracks came from, for the record.
+    titles : mapping of str to str or None, optional
+        Performance id to title, for the training list.
 
     Raises
     ------
@@ -92,11 +95,13 @@ class PairBatches:
         batch_size: int,
         seed: int,
         origin: Mapping[str, Any] | None = None,
+        titles: Mapping[str, str | None] | None = None,
     ) -> None:
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.seed = seed
         self.origin = dict(origin or {})
+        self.titles = dict(titles or {})
         self._tracks = tracks
         rows = pairs.to_pylist()
         self._parts = {part: [r for r in rows if r["split"] == part] for part in (TRAIN, HELD_OUT)}
@@ -132,6 +137,18 @@ class PairBatches:
         pairs = self._parts[HELD_OUT]
         for first in range(0, len(pairs), self.batch_size):
             yield self._batch(pairs[first : first + self.batch_size], lambda values: values)
+
+    def training_list(self) -> TrainingList:
+        """List the performances of the training pairs."""
+        return TrainingList.of(
+            TrainedPerformance(
+                row[f"work_{side}"],
+                row[f"performance_{side}"],
+                self.titles.get(row[f"performance_{side}"]),
+            )
+            for row in self._parts[TRAIN]
+            for side in "ab"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Give counts and settings."""
@@ -190,6 +207,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     location = locate(chosen.catalogue, context.base)
     tracks: dict[str, Frames] = {}
     work_of: dict[str, str] = {}
+    titles: dict[str, str | None] = {}
     left_out: Counter[str] = Counter()
     for record, chroma in context.world.open_catalogue(location, kind=context.kind):
         if record.work_id is None:
@@ -201,6 +219,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
             left_out[error.reason] += 1
             continue
         work_of[record.performance_id] = record.work_id
+        titles[record.performance_id] = record.title
     if chosen.pairs is None:
         pairs = make_pairs(
             work_of,
@@ -225,6 +244,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
         batch_size=chosen.batch_size,
         seed=context.seed,
         origin=origin,
+        titles=titles,
     )
 
 

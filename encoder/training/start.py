@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from ..architectures import EncoderNetwork, build_architecture
-from ..checkpoint import load_checkpoint
+from ..checkpoint import Checkpoint, load_checkpoint
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
+from ..training_list import TrainingList
 from .config import OptimizerConfig, TrainingConfig
 
 
@@ -32,8 +33,7 @@ def starting_point(
         architecture = dict(config.architecture or {})
         preprocessing = Preprocessing.from_config(config.preprocessing or {})
         return architecture, preprocessing, build_architecture(architecture)
-    folder = base / Path(config.start_from).expanduser()
-    start = load_checkpoint(folder if folder.is_dir() else config.start_from)
+    start = _checkpoint_at(config.start_from, base)
     if start.kind is not config.kind:
         raise TrainingError(
             f"start_from is {start.name}, which reads {start.kind} chroma, but kind is "
@@ -42,6 +42,18 @@ def starting_point(
     network = build_architecture(start.architecture)
     network.load_state_dict(dict(start.weights))
     return dict(start.architecture), start.preprocessing, network
+
+
+def lists_joined(config: TrainingConfig, base: Path, own: TrainingList) -> TrainingList:
+    """Join what the run trains on with what the checkpoint that it starts from has seen."""
+    if config.start_from is None:
+        return own
+    return own.after(_checkpoint_at(config.start_from, base).training_list)
+
+
+def _checkpoint_at(name: str, base: Path) -> Checkpoint:
+    folder = base / Path(name).expanduser()
+    return load_checkpoint(folder if folder.is_dir() else name)
 
 
 def adamw(settings: OptimizerConfig, *modules: nn.Module) -> torch.optim.AdamW:

@@ -36,7 +36,7 @@ from .model_card import model_card
 from .prefetch import batches
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
-from .start import adamw, choose_device, precision_context, starting_point
+from .start import adamw, choose_device, lists_joined, precision_context, starting_point
 from .validation import ValidationSet, load_validation_set
 from .world import TrainingWorld
 
@@ -151,6 +151,7 @@ class Trainer:
             "versions": provenance.versions(),
             "machine": provenance.machine(str(self.device)),
         }
+        self.training_list = lists_joined(config, self.base, self.source.training_list())
         self.validation = self._validation_sets()
 
     @property
@@ -289,14 +290,15 @@ class Trainer:
             kind=self.config.kind,
             training=record,
             card=model_card(self.config, record),
+            training_list=self.training_list,
         )
 
     def _renew_card(self) -> None:
-        """Write the card again if its words have changed since the checkpoint was written."""
+        """Write card and training list again if they have changed since the checkpoint was."""
         written = checkpoints.load_checkpoint(self.folder.checkpoint)
         card = model_card(self.config, written.training)
-        if card != written.card:
-            renewed = replace(written, card=card)
+        renewed = replace(written, card=card, training_list=self.training_list)
+        if (written.card, written.training_list) != (card, self.training_list):
             checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
 
     def _save_state(self) -> None:

@@ -35,6 +35,11 @@ class Record(Protocol):
         """The work that it performs, where known."""
         ...
 
+    @property
+    def title(self) -> str | None:
+        """Its title, where known."""
+        ...
+
 
 class Catalogue(Protocol):
     """Performances and their chroma: :class:`coverdex.indexer.Catalogue` is one."""

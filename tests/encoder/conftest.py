@@ -10,8 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coverdex.encoder import Checkpoint, Chroma, Encoder, Preprocessing, build_architecture
-from coverdex.encoder.training import TrainingWorld
+from coverdex.encoder import (
+    Checkpoint,
+    Chroma,
+    ChromaKind,
+    Encoder,
+    Preprocessing,
+    build_architecture,
+)
+from coverdex.encoder.training import SourceContext, TrainingWorld
 from numpy.typing import NDArray
 
 
@@ -54,6 +61,7 @@ def tiny_encoder(tiny_checkpoint: Checkpoint) -> Encoder:
 class Record:
     performance_id: str
     work_id: str | None
+    title: str | None = None
 
 
 Performances = list[tuple[Record, Chroma]]
@@ -68,7 +76,9 @@ def make_catalogue(prefix: str, n_works: int, n_versions: int, seed: int) -> Per
             rng = np.random.default_rng([seed, work, version])
             values = np.repeat(score, 5, axis=0)[: 200 - int(rng.integers(20))]
             values = values + 0.1 * rng.random(values.shape)
-            record = Record(f"P_{prefix}{work}_{version}", f"W_{prefix}{work}")
+            record = Record(
+                f"P_{prefix}{work}_{version}", f"W_{prefix}{work}", f"Tune of W_{prefix}{work}"
+            )
             performances.append((record, Chroma(values, 5.0)))
     return performances
 
@@ -103,6 +113,19 @@ def world() -> TrainingWorld:
         return catalogues[path]
 
     return TrainingWorld(open_catalogue=open_catalogue, evaluate_embeddings=NearestShare)
+
+
+@pytest.fixture
+def context(world: TrainingWorld, tmp_path: Path) -> SourceContext:
+    return SourceContext(
+        preprocessing=Preprocessing(5.0),
+        kind=ChromaKind.HPCP,
+        seed=1,
+        device="cpu",
+        folder=tmp_path / "run",
+        base=tmp_path,
+        world=world,
+    )
 
 
 @pytest.fixture

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from coverdex.encoder import ChromaKind, Preprocessing, TrainingError
+from coverdex.encoder import TrainingError
 from coverdex.encoder.training import SourceContext, TrainingWorld
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.pair_batches import PairBatches
 from coverdex.encoder.training.pairs import read_pairs
-
-
-@pytest.fixture
-def context(world: TrainingWorld, tmp_path: Path) -> SourceContext:
-    return SourceContext(
-        preprocessing=Preprocessing(5.0),
-        kind=ChromaKind.HPCP,
-        seed=1,
-        device="cpu",
-        folder=tmp_path / "run",
-        base=tmp_path,
-        world=world,
-    )
-
 
 SETTINGS = {"source": "pairs", "catalogue": "train", "batch_size": 7, "held_out": 0.25}
 PLAIN = {**SETTINGS, "transpose": False, "noise": 0.0, "padding": 0.0}

@@ -23,6 +23,7 @@ from coverdex.encoder.training import (
 )
 from coverdex.encoder.training.config import parse_config
 from coverdex.encoder.training.trainer import StepReport
+from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 from torch import Tensor, nn
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -229,6 +230,9 @@ class Views:
 
     def held_out(self) -> Iterable[Batch]:
         return ()
+
+    def training_list(self) -> TrainingList:
+        return TrainingList.of([TrainedPerformance("random")])
 
     def describe(self) -> dict[str, Any]:
         return {"views": "random"}
