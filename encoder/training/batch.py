@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -33,6 +33,7 @@ from ..errors import TrainingError
 if TYPE_CHECKING:
     from ..preprocessing import Preprocessing
     from ..training_list import TrainingList
+    from .validation import ValidationSet
     from .world import TrainingWorld
 
 
@@ -85,6 +86,15 @@ class BatchSource(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Say for the record what the data are: counts, settings, hashes of files."""
+        ...
+
+
+@runtime_checkable
+class HoldsOutRecordings(Protocol):
+    """A source that keeps recordings with covers from training, on which MAP can be measured."""
+
+    def held_out_recordings(self) -> ValidationSet | None:
+        """Give the recordings of the held-out works; None where none are held out."""
         ...
 
 

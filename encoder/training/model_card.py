@@ -78,6 +78,13 @@ def _results(record: Mapping[str, Any]) -> str:
         lines.append(
             f"| {name} | {counts['n_performances']} | {counts['n_queries']} | {measures} |"
         )
+    for name, figures in (record.get("validation before") or {}).items():
+        measures = " | ".join(_measure(figures, key) for key in MEASURES)
+        counts = figures["counts"]
+        lines.append(
+            f"| {name}, before this training | {counts['n_performances']} | "
+            f"{counts['n_queries']} | {measures} |"
+        )
     if record["config"]["run"]["keep"] == "best":
         lines += [
             "",

@@ -28,7 +28,7 @@ from ..encoder import Encoder
 from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
-from .batch import BatchSource, SourceContext, build_batch_source
+from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import TrainingConfig
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
@@ -142,6 +142,7 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
         self._started = 0.0
+        self._before: dict[str, Any] | None = None
         self._totals = EpochTotals()
         if state is not None:
             self._resume(state)
@@ -187,6 +188,8 @@ class Trainer:
         TrainingError
             The loss is no longer finite.
         """
+        if self.step == 0 and self.config.start_from is not None:
+            self._before = self._validate(self.encoder())
         self.folder.write_record(self.record())
         self._started = time.perf_counter() - self.seconds
         reported = math.nan
@@ -225,6 +228,7 @@ class Trainer:
             "steps": self.step,
             "seconds": round(self.seconds, 1),
             "result": self.history[-1] if self.history else None,
+            **({} if self._before is None else {"validation before": self._before}),
         }
 
     def _train_step(self, batch: Any) -> LossOutput:
@@ -254,7 +258,7 @@ class Trainer:
         encoder = self.encoder()
         row |= self._held_out(encoder)
         if epoch % self.config.run.validate_every == 0 or self.step == self.n_steps:
-            row["validation"] = {v.name: v.evaluate(encoder, self._world) for v in self.validation}
+            row["validation"] = self._validate(encoder)
         self.seconds = time.perf_counter() - self._started
         row["seconds"] = round(self.seconds, 1)
         self.history.append(row)
@@ -262,6 +266,9 @@ class Trainer:
             checkpoints.save_checkpoint(self._checkpoint(), self.folder.checkpoint, overwrite=True)
         self.folder.write_history(self.history)
         self.folder.write_record(self.record())
+
+    def _validate(self, encoder: Encoder) -> dict[str, Any]:
+        return {v.name: v.evaluate(encoder, self._world) for v in self.validation}
 
     @torch.no_grad()
     def _held_out(self, encoder: Encoder) -> dict[str, float]:
@@ -316,6 +323,7 @@ class Trainer:
                 "totals": self._totals.state_dict(),
                 "history": self.history,
                 "seconds": self.seconds,
+                "before": self._before,
             }
         )
 
@@ -328,6 +336,7 @@ class Trainer:
         self._totals = EpochTotals.from_state(state["totals"])
         self.history = state["history"]
         self.seconds = state["seconds"]
+        self._before = state.get("before")
 
     def _checked(self, value: Tensor) -> float:
         number = float(value.detach())
@@ -359,7 +368,12 @@ class Trainer:
             load_validation_set(config, encoder, self.world, self.base, trained)
             for config in self.config.validation
         )
-        return [found for found in sets if found is not None]
+        held_out = (
+            self.source.held_out_recordings()
+            if isinstance(self.source, HoldsOutRecordings)
+            else None
+        )
+        return [found for found in (*sets, held_out) if found is not None]
 
     @property
     def _world(self) -> TrainingWorld:

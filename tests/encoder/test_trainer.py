@@ -206,7 +206,14 @@ def test_start_from_a_checkpoint(
     assert tuning.preprocessing == start.preprocessing
     for name, weight in tuning.network.state_dict().items():
         assert torch.equal(weight, start.weights[name])
-    assert tuning.run().encoder.name == "tuned"
+    result = tuning.run()
+    assert result.encoder.name == "tuned"
+    before = result.encoder.checkpoint.training["validation before"]["recordings"]["map"]
+    assert before == start.training["result"]["validation"]["recordings"]["map"]
+    card = result.encoder.checkpoint.card
+    assert f"| recordings, before this training | 12 | 12 | {before:.3f} " in card
+    again = Trainer(parse_config(config_tables), tmp_path / "second", base=tmp_path, world=world)
+    assert again.run().encoder.checkpoint.card == card  # kept over a resume
     with pytest.raises(TrainingError, match="hpcp"):
         Trainer(
             parse_config({**config_tables, "kind": "crema"}),
