@@ -16,13 +16,18 @@ same to 1e-5 in any batch), and any number of frames from one up is accepted.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .errors import CheckpointError
+
+#: From preprocessed tracks, each ``(n_frames, 12)`` float32, to unit vectors ``(n, dimension)``.
+TrackEmbedder = Callable[[Sequence[NDArray[np.float32]]], Tensor]
 
 
 class EncoderNetwork(nn.Module):
@@ -47,6 +52,14 @@ class EncoderNetwork(nn.Module):
             L2-normalised embeddings.
         """
         raise NotImplementedError
+
+    def for_inference(self) -> TrackEmbedder | None:
+        """Return a faster form of this network for a CPU, None where there is none.
+
+        It takes tracks of different lengths, ``(n_frames, 12)`` float32 each, without padding, and
+        gives what :meth:`forward` gives to 1e-5. Later changes of the weights do not reach it.
+        """
+        return None
 
 
 _Network = TypeVar("_Network", bound=type[EncoderNetwork])

@@ -74,6 +74,7 @@ class Encoder:
         self._checkpoint = checkpoint
         self._device = torch.device(device)
         self._network = _network_of(checkpoint).to(self._device)
+        self._inference = self._network.for_inference() if self._device.type == "cpu" else None
         self._id = checkpoint.id
 
     @classmethod
@@ -244,6 +245,9 @@ class Encoder:
     @torch.inference_mode()
     def _embed_batch(self, tracks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed ``(n_frames, 12)`` arrays as one batch: ``(n, dimension)`` float32."""
+        if self._inference is not None:
+            inferred: NDArray[np.float32] = self._inference(tracks).numpy()
+            return inferred
         x, n_valid = padded(tracks)
         embeddings = self._network(x.to(self._device), n_valid.to(self._device))
         vectors: NDArray[np.float32] = embeddings.cpu().numpy()

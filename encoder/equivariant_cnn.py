@@ -16,6 +16,8 @@ pitch, and by the maximum and the mean over pitch of one more circular layer, wh
 magnitudes lose (how channels lie relative to each other). A dense layer gives 64 numbers, scaled to
 length 1. Rolling the input by any k therefore gives the same vector to rounding.
 
+For inference on a CPU the trained network is arranged anew: :mod:`.equivariant_inference`.
+
 Frames from ``n_valid`` on count as silence after the end: every layer sees zeros there and the
 pooling ignores them, so a performance embeds the same alone and beside longer ones.
 
@@ -31,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .architectures import EncoderNetwork, register_architecture
+from .architectures import EncoderNetwork, TrackEmbedder, register_architecture
 
 N_FREQUENCIES = 7
 
@@ -260,8 +262,17 @@ class EquivariantCNN(EncoderNetwork):
         y = _silence_after(y, n_valid)
         for stage in self.stages:
             y, n_valid = stage(y, n_valid)
-        pooled = self.pooling(y, n_valid)
+        return self.embed_pooled(self.pooling(y, n_valid))
+
+    def embed_pooled(self, pooled: Tensor) -> Tensor:
+        """Map (batch, 12, channels), pooled over time, to (batch, dimension) of length 1."""
         return functional.normalize(self.output_norm(self.dense(self._invariants(pooled))), dim=1)
+
+    def for_inference(self) -> TrackEmbedder:
+        """Return this network with its present weights arranged for a CPU."""
+        from .equivariant_inference import EquivariantInference
+
+        return EquivariantInference(self)
 
     def _invariants(self, pooled: Tensor) -> Tensor:
         """Map (batch, 12, channels) to (batch, n_features) that a roll along pitch leaves alone."""
