@@ -214,6 +214,39 @@ def draw_versions(
             yield work.work_id, version_id, draw_version(setting.tune, rng, seconds=seconds)
 
 
+def tune_versions(
+    leave_out: Path,
+    *,
+    corpus: Path | None = None,
+    n_works: int = 2400,
+    n_versions: int = 3,
+    seconds: tuple[float, float] = (35.0, 75.0),
+    seed: int = 1,
+) -> Iterator[tuple[str, str, Notes]]:
+    """Draw versions of dance tunes from the collections, as :func:`draw_versions` does.
+
+    Parameters
+    ----------
+    leave_out : Path
+        JSON list of the tunes of a catalogue for testing, as described above.
+    corpus : Path, optional
+        Folder of the collections; that of music21 when left out.
+    n_works, n_versions : int
+        Most works, and versions of each.
+    seconds : (float, float)
+        Range of the length of a version.
+    seed : int
+
+    Yields
+    ------
+    work_id, version_id : str
+    notes : Notes
+    """
+    kept = leave_out_tunes(read_settings(corpus or music21_corpus()), leave_out)
+    works = choose_works(tune_works(kept), n_works, seed)
+    yield from draw_versions(works, n_versions, seed, seconds)
+
+
 def table_row(work_id: str, version_id: str, notes: Notes) -> dict[str, object]:
     """Put a version into the columns of a note table."""
     order = np.lexsort((notes.pitch, notes.onset))

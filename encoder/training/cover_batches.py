@@ -11,8 +11,16 @@
     held_out_seed = 7
     works_per_batch = 64
     seconds = 120.0                     # length of a view
+    shortest_seconds = 60.0             # when given, each batch has a length between the two
+    concentration = 0.5                 # how unevenly a batch draws on the collections
     [data.weights]                      # how often works of a collection are drawn
     cocopops = 2.0
+    [data.arrangements]                 # further versions of each version of a collection, see
+    jazz_charts = 2                     # :mod:`.arrangements`
+    [data.tunes]                        # dance tunes of :mod:`.corpus_tunes`, as collection "tunes"
+    leave_out = "demo/tunes.json"
+    works = 2400
+    versions = 3
     [data.simulator]                    # see :mod:`.simulator`
     [data.simulator.timeline]
     [data.simulator.instruments]
@@ -40,9 +48,11 @@ from torch import Tensor
 from ..errors import TrainingError
 from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
+from .arrangements import read_arrangements
 from .batch import Batch, SourceContext, register_batch_source
 from .config import SettingsTable, read_settings
-from .corpus import RollCorpus
+from .corpus import RollCorpus, Version, roll_from_notes
+from .corpus_tunes import tune_versions
 from .sampler import WorkSampler
 from .seed_titles import title_in_id, titles_in_tables
 from .seeds import hold_out, leave_out, read_seeds
@@ -59,17 +69,29 @@ class LaterSettings(SettingsTable):
     simulator: dict[str, Any]
 
 
+class TuneSettings(SettingsTable):
+    """Dance tunes among the seeds."""
+
+    leave_out: str
+    works: int = Field(default=2400, ge=2)
+    versions: int = Field(default=3, ge=2)
+
+
 class CoverSettings(SettingsTable):
     """Settings of the batch source ``simulated-covers``; see the module's text."""
 
     seeds: list[str]
     works_per_batch: int = Field(default=64, ge=2)
     seconds: float = Field(default=120.0, gt=0)
+    shortest_seconds: float | None = Field(default=None, gt=0)
+    concentration: float = Field(default=0.0, ge=0)
     leave_out_titles: list[str] = Field(default_factory=list)
     held_out_corpus: str | None = None
     held_out_works: int = Field(default=0, ge=0)
     held_out_seed: int = 7
     weights: dict[str, float] = Field(default_factory=dict)
+    arrangements: dict[str, int] = Field(default_factory=dict)
+    tunes: TuneSettings | None = None
     simulator: dict[str, Any] = Field(default_factory=dict)
     later: LaterSettings | None = None
 
@@ -85,7 +107,7 @@ class CoverBatches:
     sampler : WorkSampler
         Of the same works.
     n_frames : int
-        Length of a view at the simulator's frame rate.
+        Greatest length of a view at the simulator's frame rate.
     works_per_batch : int
     scaling : {"min-max", "max"}
         As :class:`~coverdex.encoder.preprocessing.Preprocessing` has it.
@@ -96,6 +118,8 @@ class CoverBatches:
         Of the works that are kept for the curves.
     later : (int, CoverSimulator), optional
         From this step on, this simulator of the same works.
+    shortest : int, optional
+        Least length of a view; each batch draws its own. ``n_frames`` when left out.
     origin : mapping
         Where the seeds came from, for the record.
     titles : mapping of str to str, optional
@@ -111,6 +135,7 @@ class CoverBatches:
     seed: int
     held_out_simulator: CoverSimulator | None = None
     later: tuple[int, CoverSimulator] | None = None
+    shortest: int | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
 
@@ -130,7 +155,11 @@ class CoverBatches:
         simulator = self.simulator
         if self.later is not None and step >= self.later[0]:
             simulator = self.later[1]
-        return self._batch(simulator, works, (self.seed, 12, step))
+        n_frames = self.n_frames
+        if self.shortest is not None:
+            rng = np.random.default_rng([self.seed, 13, step])
+            n_frames = int(rng.integers(self.shortest, self.n_frames + 1))
+        return self._batch(simulator, works, n_frames, (self.seed, 12, step))
 
     def held_out(self) -> Iterator[Batch]:
         """Draw two covers of each held-out work, always the same ones."""
@@ -140,7 +169,8 @@ class CoverBatches:
         for first in range(0, n_works, self.works_per_batch):
             works = np.arange(first, min(first + self.works_per_batch, n_works))
             if works.size > 1:
-                yield self._batch(self.held_out_simulator, works, (_HELD_OUT_STREAM, first))
+                seed = (_HELD_OUT_STREAM, first)
+                yield self._batch(self.held_out_simulator, works, self.n_frames, seed)
 
     def training_list(self) -> TrainingList:
         """List the versions that training draws from, held-out works left out.
@@ -174,8 +204,10 @@ class CoverBatches:
             "seconds per view": self.n_frames / self.simulator.config.frame_rate,
         }
 
-    def _batch(self, simulator: CoverSimulator, works: Any, seed: tuple[int, ...]) -> Batch:
-        views, n_valid = simulator.pairs(works, self.n_frames, seed)
+    def _batch(
+        self, simulator: CoverSimulator, works: Any, n_frames: int, seed: tuple[int, ...]
+    ) -> Batch:
+        views, n_valid = simulator.pairs(works, n_frames, seed)
         scaled = scale_tracks(views, n_valid, self.scaling, self.exponent)
         return Batch(scaled, n_valid, torch.from_numpy(np.tile(works, 2)))
 
@@ -223,7 +255,8 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
     rate = context.preprocessing.frame_rate
     config = _config(chosen.simulator, rate, "[data.simulator]")
     paths = [context.path(seed) for seed in chosen.seeds]
-    versions = leave_out(read_seeds(paths), chosen.leave_out_titles)
+    seeds = read_seeds(paths) + _tunes(chosen.tunes, context)
+    versions = leave_out(seeds, chosen.leave_out_titles)
     held: RollCorpus | None = None
     if chosen.held_out_works and chosen.held_out_corpus:
         versions, held_versions = hold_out(
@@ -233,9 +266,15 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
             seed=chosen.held_out_seed,
         )
         held = RollCorpus.from_versions(held_versions)
+    works = {version.work_id for version in versions}
+    versions += read_arrangements(paths, chosen.arrangements, works)
     corpus = RollCorpus.from_versions(versions)
     sampler = WorkSampler(
-        corpus.work_ids, corpus.corpus_of_work(), weights=chosen.weights, seed=context.seed
+        corpus.work_ids,
+        corpus.corpus_of_work(),
+        weights=chosen.weights,
+        concentration=chosen.concentration,
+        seed=context.seed,
     )
     if sampler.n_groups < chosen.works_per_batch:
         raise TrainingError(
@@ -256,9 +295,34 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         seed=context.seed,
         held_out_simulator=CoverSimulator(held, config) if held else None,
         later=later,
+        shortest=_shortest(chosen, rate),
         origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
         titles=titles_in_tables(paths),
     )
+
+
+def _tunes(settings: TuneSettings | None, context: SourceContext) -> list[Version]:
+    """Draw the versions of the dance tunes, if any are wanted."""
+    if settings is None:
+        return []
+    drawn = tune_versions(
+        context.path(settings.leave_out), n_works=settings.works, n_versions=settings.versions
+    )
+    return [
+        Version(work, version, "tunes", roll_from_notes(notes)) for work, version, notes in drawn
+    ]
+
+
+def _shortest(settings: CoverSettings, rate: float) -> int | None:
+    """Give the least length of a view in frames."""
+    if settings.shortest_seconds is None:
+        return None
+    if settings.shortest_seconds > settings.seconds:
+        raise TrainingError(
+            f"[data] shortest_seconds is {settings.shortest_seconds:g}, more than seconds "
+            f"({settings.seconds:g}); give less"
+        )
+    return max(1, round(settings.shortest_seconds * rate))
 
 
 def _config(settings: Mapping[str, Any], rate: float, where: str) -> SimulatorConfig:

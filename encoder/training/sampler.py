@@ -53,6 +53,10 @@ class WorkSampler:
         The collection of each work.
     weights : mapping of str to float, optional
         How often works of a collection are drawn, relative to 1.
+    concentration : float, default 0
+        How unevenly a batch draws on the collections: the weights of each batch are multiplied by
+        gamma variates of mean 1 and this variance. 0 draws every batch alike; at 1 one or two
+        collections make up most of a batch, so that its negatives are of the same kind of music.
     seed : int
         Batches are a function of the seed and the step.
     """
@@ -63,20 +67,29 @@ class WorkSampler:
         corpora: Sequence[str],
         *,
         weights: Mapping[str, float] | None = None,
+        concentration: float = 0.0,
         seed: int = 0,
     ) -> None:
+        if concentration < 0:
+            raise ValueError(f"concentration is {concentration!r}; give a number, 0 or more")
         keys = sorted({title_key(w) for w in work_ids})
         number = {key: i for i, key in enumerate(keys)}
         members: list[list[int]] = [[] for _ in keys]
         weight = np.zeros(len(keys))
+        names = sorted(set(corpora))
+        collection = np.zeros(len(keys), dtype=np.int64)
         for i, (work, corpus) in enumerate(zip(work_ids, corpora, strict=True)):
             group = number[title_key(work)]
             members[group].append(i)
             weight[group] = max(weight[group], (weights or {}).get(corpus, 1.0))
+            collection[group] = names.index(corpus)
         if not weight.sum() > 0:
             raise ValueError("every collection has weight 0; give one of them more")
         self._members = members
-        self._probability = weight / weight.sum()
+        self._weight = weight
+        self._collection = collection
+        self._n_collections = len(names)
+        self.concentration = concentration
         self.n_groups = int((weight > 0).sum())
         self.seed = seed
 
@@ -97,5 +110,10 @@ class WorkSampler:
         if n > self.n_groups:
             raise ValueError(f"{n} works asked for, but there are {self.n_groups} different ones")
         rng = np.random.default_rng([self.seed, 11, step])
-        groups = rng.choice(len(self._members), n, replace=False, p=self._probability)
+        weight = self._weight
+        if self.concentration:
+            factors = rng.gamma(1 / self.concentration, self.concentration, self._n_collections)
+            # Never zero: a batch must be filled even when its collection is small.
+            weight = weight * np.maximum(factors, 1e-3)[self._collection]
+        groups = rng.choice(len(self._members), n, replace=False, p=weight / weight.sum())
         return np.array([rng.choice(self._members[g]) for g in groups], dtype=np.int64)

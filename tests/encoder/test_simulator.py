@@ -324,3 +324,47 @@ def test_the_simulator_changes_at_its_step() -> None:
     assert torch.equal(changed.batch(4).x, before.batch(4).x)
     assert torch.equal(changed.batch(5).work, before.batch(5).work)
     assert not torch.equal(changed.batch(5).x, before.batch(5).x)
+
+
+def test_a_concentrated_batch_draws_on_few_collections() -> None:
+    names = [f"{c}_{i}" for c in "abcd" for i in range(200)]
+    corpora = [name[0] for name in names]
+
+    def shares(concentration: float) -> np.ndarray:
+        sampler = WorkSampler(names, corpora, concentration=concentration, seed=1)
+        drawn = [np.array(corpora)[sampler.works(step, 64)] for step in range(50)]
+        return np.array([np.sort([np.mean(d == c) for c in "abcd"])[-1] for d in drawn])
+
+    assert shares(1.0).mean() > shares(0.0).mean() + 0.15
+    with pytest.raises(ValueError, match="concentration"):
+        WorkSampler(names, corpora, concentration=-1.0)
+
+
+def test_a_concentrated_batch_is_filled_from_small_collections_too() -> None:
+    names = [f"{c}_{i}" for c in "abcdefgh" for i in range(8)]
+    sampler = WorkSampler(names, [n[0] for n in names], concentration=4.0, seed=1)
+    for step in range(20):
+        assert np.unique(sampler.works(step, 64)).size == 64
+
+
+def test_batches_draw_their_length_between_the_two_that_are_given() -> None:
+    corpus = make_corpus(8)
+    sampler = WorkSampler(corpus.work_ids, corpus.corpus_of_work(), seed=0)
+    source = CoverBatches(
+        CoverSimulator(corpus), sampler, n_frames=40, shortest=20, works_per_batch=4,
+        scaling="min-max", exponent=1.0, seed=3,
+    )  # fmt: skip
+    lengths = [source.batch(step).x.shape[1] for step in range(40)]
+    assert min(lengths) >= 20
+    assert max(lengths) <= 40
+    assert len(set(lengths)) > 10
+    assert source.batch(5).x.shape[1] == lengths[5]
+
+
+@pytest.mark.parametrize(("same_version", "n_versions"), [(0.0, {2}), (1.0, {1})])
+def test_views_are_of_one_version_or_of_two(same_version: float, n_versions: set[int]) -> None:
+    simulator = CoverSimulator(CORPUS, SimulatorConfig(same_version=same_version))
+    works = np.array([1, 3, 5])  # of two versions each
+    chosen, _, _ = simulator._items(works, np.random.default_rng(0))
+    assert {len(set(pair)) for pair in chosen.reshape(2, -1).T.tolist()} == n_versions
+    assert (CORPUS.work[chosen].reshape(2, -1) == works).all()

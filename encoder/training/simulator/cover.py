@@ -72,6 +72,9 @@ class SimulatorConfig:
         Strengths of the effects.
     anchor : float
         Probability that an item starts in the midst of its score, both views at the same place.
+    same_version : float
+        Probability that both views of an item are drawn from one version even where its work has
+        several; otherwise they are drawn from two.
     reverse, invert : float
         Probability that an item is its work played backwards, or mirrored in pitch, in both views.
     """
@@ -81,6 +84,7 @@ class SimulatorConfig:
     instruments: InstrumentEffects = field(default_factory=InstrumentEffects)
     acoustics: AcousticEffects = field(default_factory=AcousticEffects)
     anchor: float = 0.3
+    same_version: float = 0.0
     reverse: float = 0.0
     invert: float = 0.0
 
@@ -138,7 +142,10 @@ class CoverSimulator:
         chosen = np.empty((2, n), dtype=np.int64)
         for i, w in enumerate(works):
             of_work = self._versions[w]
-            chosen[:, i] = rng.choice(of_work, 2, replace=of_work.size < 2)
+            same = of_work.size < 2 or (
+                self.config.same_version > 0 and rng.random() < self.config.same_version
+            )
+            chosen[:, i] = rng.choice(of_work, 1 if same else 2, replace=False)
         anchored = rng.random(n) < self.config.anchor
         anchor = np.where(anchored, rng.uniform(0, 0.6, n), 0.0)
         reverse = rng.random(n) < self.config.reverse
