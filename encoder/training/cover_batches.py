@@ -1,33 +1,4 @@
-"""Batches of simulated covers: the batch source ``simulated-covers``.
-
-::
-
-    [data]
-    source = "simulated-covers"
-    seeds = ["../shared/data/seeds/pop909.parquet", "..."]   # tables or folders of MIDI
-    leave_out_titles = ["Yesterday"]    # works of the test catalogues
-    held_out_corpus = "jazz_charts"     # works with several versions, kept for the curves
-    held_out_works = 100
-    held_out_seed = 7
-    works_per_batch = 64
-    seconds = 120.0                     # length of a view
-    shortest_seconds = 60.0             # when given, each batch has a length between the two
-    concentration = 0.5                 # how unevenly a batch draws on the collections
-    [data.weights]                      # how often works of a collection are drawn
-    cocopops = 2.0
-    [data.arrangements]                 # further versions of each version of a collection, see
-    jazz_charts = 2                     # :mod:`.arrangements`
-    [data.tunes]                        # dance tunes of :mod:`.corpus_tunes`, as collection "tunes"
-    leave_out = "demo/tunes.json"
-    works = 2400
-    versions = 3
-    [data.simulator]                    # see :mod:`.simulator`
-    [data.simulator.timeline]
-    [data.simulator.instruments]
-    [data.simulator.acoustics]
-    [data.later]                        # from a step on, other strengths of the simulator
-    from_step = 1000
-    [data.later.simulator]              # all of them: what is left out has its default
+"""Batches of simulated covers: the batch source ``simulated-covers`` (:mod:`.cover_settings`).
 
 Each batch holds ``works_per_batch`` works twice: rows i and i + ``works_per_batch`` are two covers
 of one work, drawn from two of its versions where it has several. Views are scaled as
@@ -42,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ..errors import TrainingError
@@ -50,9 +20,10 @@ from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
 from .arrangements import read_arrangements
 from .batch import Batch, SourceContext, register_batch_source
-from .config import SettingsTable, read_settings
+from .config import read_settings
 from .corpus import RollCorpus, Version, roll_from_notes
 from .corpus_tunes import tune_versions
+from .cover_settings import CoverSettings, TuneSettings
 from .sampler import WorkSampler
 from .seed_titles import title_in_id, titles_in_tables
 from .seeds import hold_out, leave_out, read_seeds
@@ -60,40 +31,6 @@ from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
 #: Draws of the held-out works are apart from those of training by this first number of their seed.
 _HELD_OUT_STREAM = 1_000_003
-
-
-class LaterSettings(SettingsTable):
-    """Strengths of the simulator from a step on."""
-
-    from_step: int = Field(ge=1)
-    simulator: dict[str, Any]
-
-
-class TuneSettings(SettingsTable):
-    """Dance tunes among the seeds."""
-
-    leave_out: str
-    works: int = Field(default=2400, ge=2)
-    versions: int = Field(default=3, ge=2)
-
-
-class CoverSettings(SettingsTable):
-    """Settings of the batch source ``simulated-covers``; see the module's text."""
-
-    seeds: list[str]
-    works_per_batch: int = Field(default=64, ge=2)
-    seconds: float = Field(default=120.0, gt=0)
-    shortest_seconds: float | None = Field(default=None, gt=0)
-    concentration: float = Field(default=0.0, ge=0)
-    leave_out_titles: list[str] = Field(default_factory=list)
-    held_out_corpus: str | None = None
-    held_out_works: int = Field(default=0, ge=0)
-    held_out_seed: int = 7
-    weights: dict[str, float] = Field(default_factory=dict)
-    arrangements: dict[str, int] = Field(default_factory=dict)
-    tunes: TuneSettings | None = None
-    simulator: dict[str, Any] = Field(default_factory=dict)
-    later: LaterSettings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +243,10 @@ def _tunes(settings: TuneSettings | None, context: SourceContext) -> list[Versio
     if settings is None:
         return []
     drawn = tune_versions(
-        context.path(settings.leave_out), n_works=settings.works, n_versions=settings.versions
+        context.path(settings.leave_out),
+        corpus=context.path(settings.corpus) if settings.corpus else None,
+        n_works=settings.works,
+        n_versions=settings.versions,
     )
     return [
         Version(work, version, "tunes", roll_from_notes(notes)) for work, version, notes in drawn
