@@ -86,6 +86,7 @@ def evaluate(
     from .protocols import check_protocol, protocol_named
     from .published_codes import PUBLISHED_CODES
     from .rankings import open_ranking, share_listed
+    from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
     asked = protocol_named(protocol)
@@ -101,6 +102,7 @@ def evaluate(
         write_per_query(evaluation, opened.listed, per_query)
         print(f"wrote {evaluation.counts.n_queries} queries to {per_query}", file=sys.stderr)
     listed = share_listed(opened, evaluation.queries)
+    leakage = leakage_of_ranking(opened)
     also = {str(code): PUBLISHED_CODES[code](evaluation) for code in published or []}
     if as_json:
         document = {
@@ -108,12 +110,15 @@ def evaluate(
             "encoder_id": opened.encoder_id,
             "protocol": check.summary(),
             "share_listed": listed,
+            "leakage": leakage and leakage.training_summary(),
             **evaluation.summary(),
             "as_published": also,
         }
         print(json.dumps(document, indent=2))
         return
     _print_evaluation(evaluation, opened, check, listed, also)
+    if leakage is not None:
+        print(f"leakage: {leakage.verdict}")
 
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:

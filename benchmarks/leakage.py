@@ -1,7 +1,8 @@
 """Leakage: what an encoder may have seen in training of the catalogue that it is evaluated on.
 
 An encoder that was trained on a work knows its covers; its figures on that work say nothing about
-other works. Between a *training list* and the evaluated catalogue this looks for
+other works. Between a *training list* (:mod:`.training_lists`) and the evaluated catalogue this
+looks for
 
 * the same work ids and the same performance ids,
 * the same recordings under other ids: chroma that is equal to the last bit, and, where an encoder
@@ -17,29 +18,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoder.errors import CoverdexError, NotFoundError
+from .near_duplicates import NEAR_DUPLICATE
 from .titles import without_remarks
 
 if TYPE_CHECKING:
     from ..encoder import Chroma
     from ..indexer import PerformanceRecord
-    from .similarity import SimilaritySource
 
     Embed = Callable[[Chroma], NDArray[np.float32] | None]
 
-#: Embeddings that agree to this cosine are taken for one recording.
-NEAR_DUPLICATE = 0.999
 #: Titles of one word this short are too common to mean anything.
 _SHORTEST_TITLE = 3
-_BLOCK = 256
+_ARTICLES = ("a", "an", "the")
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,35 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Leakage:
-    """What was found; each list sorted.
+class Learnt:
+    """What one encoder, or several, have learnt from.
 
     Parameters
     ----------
-    training : str or None
-        The training list, None if none was given: then nothing about training is known.
+    name : str
+        An encoder's id, or the file of the list.
+    performances : sequence of Known
+    complete : bool
+        False where more was trained on than is listed.
+    """
+
+    name: str
+    performances: Sequence[Known]
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class SharedWithTraining:
+    """What a catalogue shares with one training list; each list sorted.
+
+    Parameters
+    ----------
+    training : str
+        Name of the training list.
     n_training : int
         Its performances.
+    complete : bool
+        False where more was trained on than is listed.
     shared_works, shared_performances : list of str
         Ids on both sides.
     shared_recordings : list of (str, str)
@@ -87,31 +104,21 @@ class Leakage:
         Performance of the training list and of the catalogue, and the cosine of their embeddings,
         at least 0.999.
     shared_titles : list of str
-        Titles, without remarks, on both sides.
-    duplicates : list of (str, str)
-        Performances of the catalogue with equal chroma.
-    near_duplicates : list of (str, str, float)
-        Performances of the catalogue whose embeddings have at least this cosine.
-    titles_of_several_works : list of (str, list of str)
-        Title without remarks, and the works of the catalogue that bear it.
+        Titles of the catalogue that are, without remarks, in the training list too.
     """
 
-    training: str | None = None
-    n_training: int = 0
-    shared_works: list[str] = field(default_factory=list)
-    shared_performances: list[str] = field(default_factory=list)
-    shared_recordings: list[tuple[str, str]] = field(default_factory=list)
-    shared_embeddings: list[tuple[str, str, float]] = field(default_factory=list)
-    shared_titles: list[str] = field(default_factory=list)
-    duplicates: list[tuple[str, str]] = field(default_factory=list)
-    near_duplicates: list[tuple[str, str, float]] = field(default_factory=list)
-    titles_of_several_works: list[tuple[str, list[str]]] = field(default_factory=list)
+    training: str
+    n_training: int
+    complete: bool
+    shared_works: list[str]
+    shared_performances: list[str]
+    shared_recordings: list[tuple[str, str]]
+    shared_embeddings: list[tuple[str, str, float]]
+    shared_titles: list[str]
 
     @property
     def verdict(self) -> str:
         """One line."""
-        if self.training is None:
-            return "no training list was given: whether the encoder knows these works is unknown"
         found = {
             "works": len(self.shared_works),
             "performances": len(self.shared_performances),
@@ -120,52 +127,84 @@ class Leakage:
             "titles": len(self.shared_titles),
         }
         named = [f"{count:,} {what}" for what, count in found.items() if count]
-        return (
-            f"shared with training: {', '.join(named)}"
-            if named
-            else "nothing shared with the training list was found"
-        )
+        text = f"shares {', '.join(named)}" if named else "nothing found that is shared"
+        listed = f"{self.n_training:,} performances"
+        more = "" if self.complete else ", a list that is not complete"
+        return f"{text} with the training of {self.training} ({listed}{more})"
 
     def summary(self) -> dict[str, Any]:
         """Give all for JSON."""
         return {"verdict": self.verdict, **asdict(self)}
 
 
-def check_leakage(
-    catalogue: Sequence[Known],
-    training: Sequence[Known] | None = None,
-    *,
-    training_name: str | None = None,
-    near_duplicates: Iterable[tuple[str, str, float]] = (),
-) -> Leakage:
-    """Compare a catalogue with a training list and with itself.
+@dataclass(frozen=True)
+class Leakage:
+    """What was found; each list sorted.
 
     Parameters
     ----------
-    catalogue, training : sequences of Known
-    training_name : str, optional
-        Where the training list came from.
-    near_duplicates : iterable
-        From :func:`near_duplicates_of`.
+    trainings : list of SharedWithTraining
+        One per training list.
+    unknown : list of str
+        Systems of which nobody knows what they were trained on.
+    duplicates : list of (str, str)
+        Performances of the catalogue with equal chroma.
+    near_duplicates : list of (str, str, float)
+        Performances of the catalogue whose embeddings have at least this cosine.
+    titles_of_several_works : list of (str, list of str)
+        Title without remarks, and the works of the catalogue that bear it.
     """
-    seen = training or ()
-    ours, theirs = _by_digest(catalogue), _by_digest(seen)
+
+    trainings: list[SharedWithTraining] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    near_duplicates: list[tuple[str, str, float]] = field(default_factory=list)
+    titles_of_several_works: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        """One line on training: what is shared, and of which systems that is unknown."""
+        parts = [shared.verdict for shared in self.trainings]
+        if self.unknown:
+            parts.append(
+                f"unknown for {', '.join(self.unknown)}: there is no list of what it was trained on"
+            )
+        return "; ".join(parts) or "no system here was trained"
+
+    def training_summary(self) -> dict[str, Any]:
+        """Give for JSON what there is to say on training alone."""
+        shared = [each.summary() for each in self.trainings]
+        return {"verdict": self.verdict, "trainings": shared, "unknown": self.unknown}
+
+    def summary(self) -> dict[str, Any]:
+        """Give all for JSON."""
+        return {**asdict(self), **self.training_summary()}
+
+
+def check_leakage(
+    catalogue: Sequence[Known],
+    trainings: Iterable[Learnt] = (),
+    *,
+    unknown: Iterable[str] = (),
+    near_duplicates: Iterable[tuple[str, str, float]] = (),
+) -> Leakage:
+    """Compare a catalogue with training lists and with itself.
+
+    Parameters
+    ----------
+    catalogue : sequence of Known
+    trainings : iterable of Learnt
+    unknown : iterable of str
+        Systems without a training list.
+    near_duplicates : iterable
+        From :mod:`.near_duplicates`.
+    """
     return Leakage(
-        training=None if training is None else training_name or "given",
-        n_training=len(seen),
-        shared_works=_shared(catalogue, seen, "work_id"),
-        shared_performances=_shared(catalogue, seen, "performance_id"),
-        shared_recordings=sorted(
-            (there, here)
-            for digest in ours.keys() & theirs.keys()
-            for there in theirs[digest]
-            for here in ours[digest]
-        ),
-        shared_embeddings=_embedded_alike(seen, catalogue),
-        shared_titles=sorted(_by_title(catalogue).keys() & _by_title(seen).keys()),
+        trainings=[_shared_with(catalogue, learnt) for learnt in trainings],
+        unknown=sorted(unknown),
         duplicates=sorted(
             (names[i], other)
-            for names in map(sorted, ours.values())
+            for names in map(sorted, _by_digest(catalogue).values())
             for i in range(len(names))
             for other in names[i + 1 :]
         ),
@@ -178,95 +217,32 @@ def check_leakage(
     )
 
 
+def _shared_with(catalogue: Sequence[Known], learnt: Learnt) -> SharedWithTraining:
+    seen = learnt.performances
+    ours, theirs = _by_digest(catalogue), _by_digest(seen)
+    titles = {_title_key(title) for title in _by_title(seen)}
+    return SharedWithTraining(
+        training=learnt.name,
+        n_training=len(seen),
+        complete=learnt.complete,
+        shared_works=_shared(catalogue, seen, "work_id"),
+        shared_performances=_shared(catalogue, seen, "performance_id"),
+        shared_recordings=sorted(
+            (there, here)
+            for digest in ours.keys() & theirs.keys()
+            for there in theirs[digest]
+            for here in ours[digest]
+        ),
+        shared_embeddings=_embedded_alike(seen, catalogue),
+        shared_titles=sorted(t for t in _by_title(catalogue) if _title_key(t) in titles),
+    )
+
+
 def chroma_digest(chroma: Chroma) -> str:
     """SHA-256, in hex, of the values (float32, little-endian) and the frame rate of a chroma."""
     digest = hashlib.sha256(f"{chroma.kind} {chroma.frame_rate!r} ".encode())
     digest.update(np.ascontiguousarray(chroma.values, dtype="<f4").tobytes())
     return digest.hexdigest()
-
-
-def near_duplicates_among(known: Sequence[Known]) -> list[tuple[str, str, float]]:
-    """Find pairs with nearly the same embedding among those that have one."""
-    from .similarity import EmbeddingSimilarity
-
-    embedded = [(k.performance_id or "?", k.embedding) for k in known if k.embedding is not None]
-    if not embedded:
-        return []
-    source = EmbeddingSimilarity(np.stack([embedding for _, embedding in embedded]))
-    return near_duplicates_of(source, [name for name, _ in embedded])
-
-
-def near_duplicates_of(
-    source: SimilaritySource, performances: Sequence[str], *, threshold: float = NEAR_DUPLICATE
-) -> list[tuple[str, str, float]]:
-    """Find pairs of performances whose similarity reaches ``threshold``."""
-    found = []
-    for start in range(0, source.n, _BLOCK):
-        which = np.arange(start, min(start + _BLOCK, source.n))
-        block = source.rows(which)
-        rows, columns = np.nonzero(block >= threshold)
-        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            if start + row < column:
-                pair = sorted((performances[start + row], performances[column]))
-                found.append((pair[0], pair[1], float(block[row, column])))
-    return found
-
-
-def read_training_list(path: str | Path, *, embed: Embed | None = None) -> list[Known]:
-    """Read what an encoder was trained on.
-
-    Parameters
-    ----------
-    path : path-like
-        A Parquet or CSV file with a column ``work_id`` and, as far as known, ``performance_id`` (or
-        ``version_id``, ``track_id``) and ``title``; or a catalogue, whose chroma is then compared
-        too.
-    embed : callable, optional
-        From chroma to an embedding, for catalogues.
-
-    Raises
-    ------
-    NotFoundError
-        If there is nothing at ``path``.
-    CoverdexError
-        If it has no column ``work_id``.
-    """
-    at = Path(path)
-    if str(path) != "demo" and not at.exists():
-        raise NotFoundError(f"no training list at {path}")
-    if at.suffix not in {".csv", ".parquet"} or _has_chroma(at):
-        from ..indexer import open_catalogue
-
-        return [Known.of(record, chroma, embed) for record, chroma in open_catalogue(path)]
-    return [_known(row) for row in _rows(at)]
-
-
-def _has_chroma(path: Path) -> bool:
-    import pyarrow.parquet as pq
-
-    return path.suffix == ".parquet" and "chroma" in pq.read_schema(path).names
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    import pyarrow.csv
-    import pyarrow.parquet as pq
-
-    wanted = ("work_id", "performance_id", "version_id", "track_id", "title")
-    if path.suffix == ".csv":
-        table = pyarrow.csv.read_csv(path)
-    else:
-        names = pq.read_schema(path).names
-        table = pq.read_table(path, columns=[name for name in wanted if name in names])
-    if "work_id" not in table.column_names:
-        raise CoverdexError(f"training list {path} has no column work_id; add it")
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
-
-
-def _known(row: Mapping[str, Any]) -> Known:
-    ids = (row.get(name) for name in ("performance_id", "version_id", "track_id"))
-    own = next((str(value) for value in ids if value is not None), None)
-    return Known(own, str(row["work_id"]), row.get("title"))
 
 
 def _embedded_alike(
@@ -308,3 +284,8 @@ def _by_title(known: Sequence[Known]) -> dict[str, set[str]]:
         if len(title) >= _SHORTEST_TITLE:
             grouped[title].add(one.work_id or one.performance_id or "?")
     return grouped
+
+
+def _title_key(title: str) -> str:
+    """Letters and digits of a title without its article: lists may have no blanks in titles."""
+    return "".join(words[1:] if (words := title.split())[0] in _ARTICLES and words[1:] else words)

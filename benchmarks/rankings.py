@@ -43,14 +43,18 @@ class Ranking:
         Row i: performance i.
     listed : WorkList
         The performances.
-    encoder_id : str or None
-        What made it, where that is known.
+    encoder_id, encoder_name : str or None
+        What made it, where that is known, and the name under which it may be loaded.
+    titles : list of str or None, optional
+        Of the performances, where the ranking knows them.
     """
 
     name: str
     source: SimilaritySource
     listed: WorkList
     encoder_id: str | None = None
+    encoder_name: str | None = None
+    titles: list[str | None] | None = None
 
 
 def open_ranking(
@@ -107,7 +111,15 @@ def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
         table.column("performance_id").to_pylist(), table.column("work_id").to_pylist()
     )
     source = EmbeddingSimilarity(index.embeddings)
-    return Ranking(index.path.name, source, listed, index.manifest.encoder_id)
+    manifest = index.manifest
+    return Ranking(
+        index.path.name,
+        source,
+        listed,
+        manifest.encoder_id,
+        manifest.encoder_name,
+        table.column("title").to_pylist(),
+    )
 
 
 def share_listed(ranking: Ranking, queries: NDArray[np.int64]) -> float:

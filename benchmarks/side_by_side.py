@@ -21,10 +21,12 @@ from .baselines import Dmax, Qmax, SiMPle, TwoDFTM
 from .baselines.system import Progress, System
 from .bootstrap import Interval, WorkBootstrap
 from .metrics import evaluate
+from .training_lists import leakage_of_system
 
 if TYPE_CHECKING:
     from ..indexer import Catalogue
     from .evaluation import Evaluation
+    from .leakage import Leakage
 
 #: Systems of the literature by name; any other name is an encoder.
 BASELINES: dict[str, Callable[[], System]] = {
@@ -48,12 +50,15 @@ class SystemResult:
         95% bootstrap intervals by work of ``map``, ``mr1`` and ``hits_at_1``.
     seconds : float
         Wall-clock time from chroma in memory to the similarity matrix.
+    leakage : Leakage or None
+        What an encoder has learnt from of this catalogue, by id and title; None for the others.
     """
 
     system: System
     evaluation: Evaluation
     intervals: dict[str, Interval | None]
     seconds: float
+    leakage: Leakage | None = None
 
     def summary(self) -> dict[str, Any]:
         """Give the figures for JSON."""
@@ -66,6 +71,7 @@ class SystemResult:
                 for name, interval in self.intervals.items()
             },
             "seconds": round(self.seconds, 3),
+            "leakage": self.leakage and self.leakage.training_summary(),
         }
 
 
@@ -137,9 +143,9 @@ def compare_systems(
             similarities = system.similarity_matrix(chromas, progress=progress)
             seconds = time.perf_counter() - start
         evaluation = evaluate(similarities, works)
-        results.append(
-            SystemResult(system, evaluation, intervals_by_work(evaluation, works), seconds)
-        )
+        intervals = intervals_by_work(evaluation, works)
+        leakage = leakage_of_system(system, [record for record, _ in records_and_chroma])
+        results.append(SystemResult(system, evaluation, intervals, seconds, leakage))
     return results
 
 

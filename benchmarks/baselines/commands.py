@@ -100,7 +100,13 @@ def _print_table(results: list[SystemResult]) -> None:
             f"{evaluation.hits_at_1:.3f}",
             f"{result.seconds:.0f}",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for result in results:
+        if result.leakage is not None:
+            console.print(
+                f"{result.system.name}: {result.leakage.verdict}", highlight=False, markup=False
+            )
 
 
 def _interval(interval: Interval | None, digits: int) -> str:

@@ -87,7 +87,11 @@ def leakage(
     ],
     training: Annotated[
         str | None,
-        typer.Option("--training", help="What was trained on: CSV or Parquet, or a catalogue."),
+        typer.Option(
+            "--training",
+            help="What was trained on: CSV or Parquet, or a catalogue; by default the encoder's "
+            "own list.",
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
@@ -97,21 +101,31 @@ def leakage(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""
+    from ...encoder import load_checkpoint
     from ...indexer import open_catalogue
-    from ..leakage import Known, check_leakage, near_duplicates_among, read_training_list
+    from ..leakage import Known, check_leakage
+    from ..near_duplicates import near_duplicates_among
+    from ..training_lists import learnt_by, read_training_list
     from .run import embedder_named
 
     embed = embedder_named(encoder) if encoder else None
     readings = open_catalogue(catalogue, kind=kind)
     known = [Known.of(record, chroma, embed) for record, chroma in readings]
     duplicates = near_duplicates_among(known)
-    seen = read_training_list(training, embed=embed) if training else None
-    found = check_leakage(known, seen, training_name=training, near_duplicates=duplicates).summary()
+    own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None
+    seen = read_training_list(training, embed=embed) if training else own
+    found = check_leakage(
+        known,
+        [seen] if seen else [],
+        unknown=[encoder or "any encoder"] if seen is None else [],
+        near_duplicates=duplicates,
+    ).summary()
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print(found.pop("verdict"))
-    for name, listed in found.items():
+    shared = {} if seen is None else found["trainings"][0]
+    for name, listed in {**shared, **found, "trainings": None, "unknown": None}.items():
         if isinstance(listed, list) and listed:
             print(f"{name.replace('_', ' ')}: {len(listed):,}")
             for each in listed[:20]:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from ..bootstrap import Interval
+from ..leakage import SharedWithTraining
 from .comparison import Comparison
 from .run import Outcome, Results
 
@@ -213,15 +214,7 @@ def _figure(caption: str, path: Path) -> str:
 
 def _leakage(results: Results) -> str:
     leakage = results.leakage
-    found = [
-        ("works in the training list too", [str(x) for x in leakage.shared_works]),
-        ("performances in the training list too", list(leakage.shared_performances)),
-        ("recordings in the training list too", [" = ".join(p) for p in leakage.shared_recordings]),
-        (
-            "recordings embedded nearly like one of the training list",
-            [f"{a} ~ {b} ({value:.4f})" for a, b, value in leakage.shared_embeddings],
-        ),
-        ("titles in the training list too", list(leakage.shared_titles)),
+    found = [item for shared in leakage.trainings for item in _shared(shared)] + [
         ("recordings that the catalogue has twice", [" = ".join(p) for p in leakage.duplicates]),
         (
             "pairs of performances with nearly the same embedding",
@@ -239,6 +232,20 @@ def _leakage(results: Results) -> str:
     )
     verdict = escape(leakage.verdict[:1].upper() + leakage.verdict[1:])
     return f"{verdict}.<ul>{items}</ul>" if items else f"{verdict}."
+
+
+def _shared(shared: SharedWithTraining) -> list[tuple[str, list[str]]]:
+    too = f"in the training list of {shared.training} too"
+    return [
+        (f"works {too}", shared.shared_works),
+        (f"performances {too}", shared.shared_performances),
+        (f"recordings {too}", [" = ".join(pair) for pair in shared.shared_recordings]),
+        (
+            f"recordings embedded nearly like one {too}",
+            [f"{a} ~ {b} ({value:.4f})" for a, b, value in shared.shared_embeddings],
+        ),
+        (f"titles {too}", shared.shared_titles),
+    ]
 
 
 def _some(listed: Sequence[str]) -> str:

@@ -22,19 +22,15 @@ from numpy.typing import NDArray
 from ...encoder.errors import CoverdexError, InvalidChromaError
 from ..baselines.system import Progress
 from ..encoder_system import EncoderSystem
-from ..leakage import (
-    Known,
-    Leakage,
-    check_leakage,
-    near_duplicates_of,
-    read_training_list,
-)
+from ..leakage import Known, Leakage, Learnt, check_leakage
 from ..metrics import NothingToEvaluateError, evaluate
+from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
 from ..rankings import open_ranking
 from ..side_by_side import system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
+from ..training_lists import learnt_by, learnt_by_ranking, read_training_list
 from ..work_lists import WorkList, read_work_list
 from .spec import Spec
 
@@ -132,7 +128,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     systems = [system_named(name) for name in spec.systems]
     encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
     embed = _embedder(encoder) if encoder is not None and spec.training else None
-    training = read_training_list(spec.training, embed=embed) if spec.training else None
+    given = [read_training_list(spec.training, embed=embed)] if spec.training else []
     readings = list(catalogue) if systems else []
     records = [record for record, _ in readings] if systems else list(catalogue.performances)
     listed = WorkList([r.performance_id for r in records], [r.work_id for r in records])
@@ -150,7 +146,13 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         if isinstance(system, EncoderSystem) and duplicates is None:
             duplicates = near_duplicates_of(matrix, listed.performances)
         outcomes.append(_outcome(system.name, system.parameters, matrix, listed, seconds))
-    for name, parameters, source in _rankings(spec, listed):
+    learnt = {
+        system.name: learnt_by(system.encoder.checkpoint)
+        for system in systems
+        if isinstance(system, EncoderSystem)
+    }
+    for name, parameters, source, of_ranking in _rankings(spec, listed):
+        learnt[name] = of_ranking
         if isinstance(source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(source, listed.performances)
         outcomes.append(_outcome(name, parameters, source, listed, None))
@@ -159,8 +161,12 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         if readings
         else [Known(r.performance_id, r.work_id, r.title) for r in records]
     )
+    own = {found.name: found for found in learnt.values() if found is not None}
     leakage = check_leakage(
-        known, training, training_name=spec.training, near_duplicates=duplicates or ()
+        known,
+        given or own.values(),
+        unknown=[] if given else [name for name, found in learnt.items() if found is None],
+        near_duplicates=duplicates or (),
     )
     return Results(
         spec,
@@ -230,7 +236,7 @@ def _outcome(
 
 def _rankings(
     spec: Spec, listed: WorkList
-) -> Iterator[tuple[str, Mapping[str, Any], SimilaritySource]]:
+) -> Iterator[tuple[str, Mapping[str, Any], SimilaritySource, Learnt | None]]:
     for ranking in spec.rankings:
         path = Path(ranking.path)
         opened = open_ranking(path, None if path.is_dir() else listed, distances=ranking.distances)
@@ -239,7 +245,8 @@ def _rankings(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
                 "the catalogue in their order; build it from this catalogue"
             )
-        yield ranking.name, {"path": ranking.path, "encoder_id": opened.encoder_id}, opened.source
+        parameters = {"path": ranking.path, "encoder_id": opened.encoder_id}
+        yield ranking.name, parameters, opened.source, learnt_by_ranking(opened)
 
 
 def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:

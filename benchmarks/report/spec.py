@@ -11,7 +11,7 @@
     subset = "benchmark"                   # of a Da-TACOS root that holds both
     protocol = "any"                       # da-tacos-benchmark, covers80 or any
     ids = "da-tacos_benchmark_ids.csv"     # the protocol's official list
-    training = "training-works.csv"        # what the encoders were trained on, for leakage
+    training = "training-works.csv"        # instead of the encoders' own lists, for leakage
 
     [[rankings]]                           # any number of systems that ran elsewhere
     name = "another system"

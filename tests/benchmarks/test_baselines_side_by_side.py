@@ -148,6 +148,10 @@ def test_command_gives_one_json_document(folder: Path) -> None:
     assert document["systems"][0]["map"] == 1.0
     assert document["systems"][0]["counts"]["n_queries"] == 10
     assert document["bootstrap"]["by"] == "work"
+    assert [bool(system["leakage"]) for system in document["systems"]] == [False, True, False]
+    (training,) = document["systems"][1]["leakage"]["trainings"]
+    assert training["n_training"] > 1000  # the list that the checkpoint carries
+    assert training["shared_works"] == []
     assert "Qmax" in result.stderr  # progress stays off stdout
 
 

@@ -1,20 +1,31 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.benchmarks.leakage import (
-    Known,
-    check_leakage,
-    chroma_digest,
-    near_duplicates_of,
+from coverdex.benchmarks.leakage import Known, Learnt, check_leakage, chroma_digest
+from coverdex.benchmarks.near_duplicates import near_duplicates_of
+from coverdex.benchmarks.rankings import open_ranking
+from coverdex.benchmarks.similarity import EmbeddingSimilarity
+from coverdex.benchmarks.training_lists import (
+    leakage_of_ranking,
+    learnt_by,
+    learnt_by_ranking,
     read_training_list,
 )
-from coverdex.benchmarks.similarity import EmbeddingSimilarity
+from coverdex.encoder import Encoder, load_checkpoint, save_checkpoint
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
-from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
+from coverdex.encoder.training_list import TrainedPerformance, TrainingList
+from coverdex.indexer import (
+    PerformanceRecord,
+    build_index,
+    open_catalogue,
+    write_parquet_catalogue,
+)
 
 CATALOGUE = [
     Known("P_1", "W_1", "Hurt", "aa"),
@@ -31,28 +42,59 @@ TRAINING = [
 
 
 def test_everything_that_both_have_is_named():
-    found = check_leakage(CATALOGUE, TRAINING, training_name="list.csv")
+    leakage = check_leakage(CATALOGUE, [Learnt("list.csv", TRAINING)])
+    (found,) = leakage.trainings
     assert found.shared_works == ["W_3"]
     assert found.shared_performances == ["P_2"]
     assert found.shared_recordings == [("T_1", "P_4")]
     assert found.shared_titles == ["hurt"]
-    assert found.duplicates == [("P_1", "P_3")]
-    assert found.titles_of_several_works == [("hurt", ["W_1", "W_2"])]
+    assert leakage.duplicates == [("P_1", "P_3")]
+    assert leakage.titles_of_several_works == [("hurt", ["W_1", "W_2"])]
     assert (found.training, found.n_training) == ("list.csv", 3)
-    assert "1 works, 1 performances, 1 recordings, 1 titles" in found.verdict
+    assert "1 works, 1 performances, 1 recordings, 1 titles" in leakage.verdict
+    assert leakage.summary()["trainings"][0]["verdict"] == found.verdict == leakage.verdict
 
 
 def test_nothing_known_is_not_nothing_shared():
-    assert "unknown" in check_leakage(CATALOGUE).verdict
-    other = [Known("x", "y", "z", "0")]
-    assert "nothing shared" in check_leakage(CATALOGUE, other).verdict
+    assert "unknown for my-net" in check_leakage(CATALOGUE, unknown=["my-net"]).verdict
+    other = Learnt("a list", [Known("x", "y", "z", "0")])
+    assert "nothing found" in check_leakage(CATALOGUE, [other]).verdict
+    assert check_leakage(CATALOGUE).verdict == "no system here was trained"
+
+
+def test_every_list_has_a_verdict_of_its_own():
+    lists = [Learnt("one", TRAINING), Learnt("other", [Known("x", "y")], complete=False)]
+    leakage = check_leakage(CATALOGUE, lists, unknown=["third"])
+    assert [bool(shared.shared_works) for shared in leakage.trainings] == [True, False]
+    first, second, third = leakage.verdict.split("; ")
+    assert first.startswith("shares 1 works")
+    assert first.endswith("one (3 performances)")
+    assert second.endswith("other (1 performances, a list that is not complete)")
+    assert "third" in third
+
+
+@pytest.mark.parametrize(
+    ("listed", "given"),
+    [
+        ("Caught Up In The Rapture", "Caught up in the Rapture (Live)"),
+        ("oldsnuffshop", "The Old Snuff Shop"),
+        ("The Kiss", "Kiss"),
+    ],
+)
+def test_titles_are_compared_without_blanks_and_articles(listed, given):
+    (found,) = check_leakage(
+        [Known("P_1", "W_1", given), Known("P_2", "W_2", "Another")],
+        [Learnt("list", [Known("T_1", "V_1", listed)])],
+    ).trainings
+    assert len(found.shared_titles) == 1
 
 
 def test_recordings_embedded_alike_across_the_lists():
     one, other = np.float32([1, 0]), np.float32([0.9999, 0.01])
     far = np.float32([0, 1])
     catalogue = [Known("P_1", embedding=far), Known("P_2", embedding=one), Known("P_3")]
-    found = check_leakage(catalogue, [Known("T_1", embedding=other), Known("T_2")])
+    learnt = Learnt("list", [Known("T_1", embedding=other), Known("T_2")])
+    (found,) = check_leakage(catalogue, [learnt]).trainings
     assert found.shared_embeddings == [("T_1", "P_2", pytest.approx(0.9999))]
     assert "1 near-duplicate recordings" in found.verdict
 
@@ -79,14 +121,17 @@ def test_near_duplicates_across_blocks():
 def test_training_lists_in_every_form(tmp_path):
     table = pa.table({"work_id": ["W_1"], "version_id": ["v1"], "title": ["Hurt"], "x": [1]})
     pq.write_table(table, tmp_path / "seeds.parquet")
-    assert read_training_list(tmp_path / "seeds.parquet") == [Known("v1", "W_1", "Hurt")]
+    seeds = read_training_list(tmp_path / "seeds.parquet")
+    assert seeds.performances == [Known("v1", "W_1", "Hurt")]
     (tmp_path / "works.csv").write_text("work_id\nW_1\n7\n")
-    assert [k.work_id for k in read_training_list(tmp_path / "works.csv")] == ["W_1", "7"]
+    works = read_training_list(tmp_path / "works.csv")
+    assert [k.work_id for k in works.performances] == ["W_1", "7"]
     chroma = Chroma(np.random.default_rng(0).random((5, 12)), frame_rate=10.0)
     write_parquet_catalogue(
         tmp_path / "catalogue.parquet", [(PerformanceRecord("P_1", "W_1"), chroma)]
     )
-    (known,) = read_training_list(tmp_path / "catalogue.parquet", embed=lambda c: c.values[0])
+    catalogue = tmp_path / "catalogue.parquet"
+    (known,) = read_training_list(catalogue, embed=lambda c: c.values[0]).performances
     assert known.embedding is not None
     # A Parquet catalogue keeps eight bits of each value.
     assert known.embedding.tolist() == pytest.approx(chroma.values[0].tolist(), abs=0.003)
@@ -100,3 +145,28 @@ def test_wrong_training_lists_are_refused(tmp_path):
     (tmp_path / "titles.csv").write_text("title\nHurt\n")
     with pytest.raises(CoverdexError, match="work_id"):
         read_training_list(tmp_path / "titles.csv")
+
+
+def test_an_index_leads_to_the_list_of_its_encoder(tmp_path):
+    shipped = load_checkpoint()
+    seen = TrainingList.of([TrainedPerformance("W_1", "T_9", "Unheard")], complete=False)
+    named = replace(shipped, name="mine", training_list=seen)
+    folder = save_checkpoint(named, tmp_path / "mine")
+    rng = np.random.default_rng(0)
+    pairs = [
+        (PerformanceRecord(f"P_{i}", f"W_{i // 2}", "Tune"), Chroma(rng.random((90, 12)), 4.0))
+        for i in range(4)
+    ]
+    write_parquet_catalogue(tmp_path / "catalogue.parquet", pairs)
+    catalogue = open_catalogue(tmp_path / "catalogue.parquet")
+    build_index(catalogue, tmp_path / "index", encoder=Encoder.load(folder))
+    ranking = replace(open_ranking(tmp_path / "index"), encoder_name=str(folder))
+    assert learnt_by_ranking(ranking) == learnt_by(load_checkpoint(folder))
+    (found,) = leakage_of_ranking(ranking).trainings
+    assert (found.training, found.shared_works, found.complete) == (named.id, ["W_1"], False)
+
+    stranger = replace(ranking, encoder_id="mine-000000000000")
+    assert leakage_of_ranking(stranger).unknown == ["mine-000000000000"]
+    gone = replace(ranking, encoder_name=str(tmp_path / "gone"))
+    assert leakage_of_ranking(gone).unknown == [named.id]
+    assert leakage_of_ranking(replace(ranking, encoder_id=None)) is None

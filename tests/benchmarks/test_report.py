@@ -182,7 +182,8 @@ def test_results_are_those_of_the_evaluation(report):
     assert by_name["random"]["map"] == pytest.approx(evaluate(random, WORKS).map)
     assert document["against_best"]["random"]["map"]["verdict"] == "worse"
     assert document["protocol"]["comparable"] is False
-    assert document["leakage"]["training"] is None
+    assert document["leakage"]["trainings"] == []
+    assert document["leakage"]["unknown"] == ["random", "the/perfect one"]
     assert {"date", "commit", "versions", "machine"} <= document["environment"].keys()
     assert pq.read_table(report / "queries" / "random.parquet").num_rows == 12
 
@@ -230,6 +231,7 @@ def test_leakage_command(report):
     catalogue = str(report.parent / "catalogue.parquet")
     arguments = ["leakage", catalogue, "--training", catalogue, "--json"]
     document = json.loads(CliRunner().invoke(benchmark, arguments).stdout)
-    assert document["shared_performances"] == NAMES
-    assert len(document["shared_recordings"]) == 14
-    assert document["shared_works"] == sorted(set(WORKS))
+    (shared,) = document["trainings"]
+    assert shared["shared_performances"] == NAMES
+    assert len(shared["shared_recordings"]) == 14
+    assert shared["shared_works"] == sorted(set(WORKS))
