@@ -23,9 +23,6 @@ from .performances import PERFORMANCE_ID, row_of, rows_of
 from .vectors import Vectors
 from .writer import EMBEDDING, ENCODER_ID_KEY
 
-#: Columns that every candidate shows.
-DESCRIBED = (PERFORMANCE_ID, "work_id", "title", "artist")
-
 #: Opening starts over this often when the index is replaced meanwhile.
 ATTEMPTS = 20
 
@@ -135,18 +132,6 @@ class Generation:
     def find_many(self, performance_ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the rows of many performances, -1 for each that is absent."""
         return rows_of(self.performance_ids, performance_ids)
-
-    @cached_property
-    def described(self) -> tuple[Any, ...]:
-        """The columns that every candidate shows (``DESCRIBED``).
-
-        Lists of Python strings up to 200,000 performances, which are quicker to hand out; Arrow
-        columns beyond, which are smaller.
-        """
-        columns = [self.performances.column(name) for name in DESCRIBED]
-        if self.count <= 200_000:
-            return tuple(column.to_pylist() for column in columns)
-        return tuple(columns)
 
     def _as_matrix(self, column: Any) -> NDArray[np.float32]:
         dimension = self.manifest.dimension

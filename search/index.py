@@ -16,21 +16,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from .answering import NO_ROWS, Terms, answer, answers, plain_answer
 from .candidate import Candidate
 from .errors import IncompatibleError, NotFoundError
 from .filters import as_conditions
 from .following import Following
 from .manifest import Manifest
 from .queries import checked_limit, checked_queries
-from .ranking import ranked
 from .snapshot import Snapshot
-
-#: Rows asked of FAISS beyond the limit, so that a tie at the cut is usually seen at once.
-MARGIN = 6
-_NO_ROWS: frozenset[int] = frozenset()
-
-#: Queries of a batch that are answered together, which bounds the memory of a long one.
-BATCH = 4_096
 
 
 class Index:
@@ -203,23 +196,17 @@ class Index:
             When a vector has the wrong dimension, is not finite or not of length 1, ``limit`` is
             below 1, or a condition names no column or a value of another type.
         """
-        now = self._now()
-        queries, alone = checked_queries(vectors, now.generation.manifest.dimension)
-        excluded = _NO_ROWS
-        if exclude:
-            rows = now.find_many(_names(exclude))
-            excluded = frozenset(row for row in rows if row is not None)
-        answers = self._answers(
-            now,
-            queries,
-            limit,
-            [excluded] * len(queries),
-            where=where,
-            exclude_works=exclude_works,
-            one_per_work=one_per_work,
-            exact=exact,
-        )
-        return answers[0] if alone else answers
+        now = self._following.snapshot()
+        if not (exclude or where or exclude_works or one_per_work):
+            usual = plain_answer(now, vectors, limit)
+            if usual is not None:
+                return usual
+        queries, alone = checked_queries(vectors, now.dimension)
+        terms = _terms(now, limit, where, exclude_works, one_per_work, exact)
+        excluded = now.known_rows(_names(exclude)) if exclude else NO_ROWS
+        if alone:
+            return answer(now, queries, terms, excluded)
+        return answers(now, queries, terms, [excluded] * len(queries))
 
     def search_by_id(
         self, performance_id: str, *, limit: int = 10, **options: Any
@@ -249,7 +236,14 @@ class Index:
         return self.search_by_ids([performance_id], limit=limit, **options)[0]
 
     def search_by_ids(
-        self, performance_ids: Sequence[str], *, limit: int = 10, **options: Any
+        self,
+        performance_ids: Sequence[str],
+        *,
+        limit: int = 10,
+        where: Any = (),
+        exclude_works: str | Iterable[str] = (),
+        one_per_work: bool = False,
+        exact: bool = False,
     ) -> list[list[Candidate]]:
         """Ask :meth:`search_by_id` for many performances at once.
 
@@ -259,11 +253,11 @@ class Index:
             One per performance asked, in their order.
         """
         now = self._now()
+        terms = _terms(now, limit, where, exclude_works, one_per_work, exact)
         rows = [self._row(now, name) for name in performance_ids]
         if not rows:
             return []
-        queries = now.embeddings_of(rows)
-        return self._answers(now, queries, limit, [frozenset([row]) for row in rows], **options)
+        return answers(now, now.embeddings_of(rows), terms, [frozenset([row]) for row in rows])
 
     def _now(self) -> Snapshot:
         return self._following.snapshot()
@@ -274,51 +268,20 @@ class Index:
             raise NotFoundError(f"the index {self.path} has no performance {performance_id!r}")
         return row
 
-    def _answers(
-        self,
-        now: Snapshot,
-        queries: NDArray[np.float32],
-        limit: int,
-        excluded: Sequence[frozenset[int]],
-        *,
-        where: Any = (),
-        exclude_works: str | Iterable[str] = (),
-        one_per_work: bool = False,
-        exact: bool = False,
-    ) -> list[list[Candidate]]:
-        limit = checked_limit(limit)
-        restriction = None
-        if where or exclude_works:
-            restriction = now.restriction(as_conditions(where), _names(exclude_works))
-        tie_key = now.performance_id if now.added.records else None
-        work_of = now.work_id if one_per_work else None
-        answers: list[list[Candidate]] = [[] for _ in queries]
-        open_queries = list(range(len(queries)))
-        ask = limit + max(map(len, excluded), default=0) + MARGIN
-        while open_queries:
-            still_open = []
-            for start in range(0, len(open_queries), BATCH):
-                batch = open_queries[start : start + BATCH]
-                asked = queries if len(batch) == len(queries) else queries[batch]
-                found = now.nearest(asked, ask, restriction, exact=exact)
-                for query, similarities, rows, beyond in zip(batch, *found, strict=True):
-                    ranking = ranked(
-                        similarities,
-                        rows,
-                        beyond,
-                        limit,
-                        excluded=excluded[query],
-                        removed=now.removed,
-                        tie_key=tie_key,
-                        work_of=work_of,
-                    )
-                    if ranking is None:
-                        still_open.append(query)
-                    else:
-                        answers[query] = now.candidates(*ranking)
-            open_queries = still_open
-            ask = 4 * ask
-        return answers
+
+def _terms(
+    now: Snapshot,
+    limit: int,
+    where: Any,
+    exclude_works: str | Iterable[str],
+    one_per_work: bool,
+    exact: bool,
+) -> Terms:
+    """Check and compile what an answer must be like."""
+    restriction = None
+    if where or exclude_works:
+        restriction = now.restriction(as_conditions(where), _names(exclude_works))
+    return Terms(checked_limit(limit), restriction, one_per_work, exact)
 
 
 def _names(names: str | Iterable[str]) -> list[str]:

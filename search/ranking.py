@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 #: Similarities closer than this are taken for equal at the cut: FAISS's float32 sums differ by
 #: about 1e-7 with the order of summation.
 TIE = 2e-6
-NOTHING_BEYOND = float("-inf")
+#: What FAISS fills a list up with where it found no more rows: the smallest float32.
+NOTHING_BEYOND = float(np.finfo(np.float32).min)
 
 
 def ranked(
@@ -38,7 +39,7 @@ def ranked(
     rows : ndarray, shape (n_found,), int64
         -1 for none.
     beyond : float
-        No row that was not found is more similar; ``-inf`` if there is none.
+        No row that was not found is more similar; at most ``NOTHING_BEYOND`` if there is none.
     limit : int
         Length of the answer.
     excluded, removed : frozenset of int
@@ -53,22 +54,29 @@ def ranked(
     similarities, rows : list
         At most ``limit``, in order; None if the list is not final.
     """
-    found = zip(similarities.tolist(), rows.tolist(), strict=True)
-    shown = [
-        (-similarity, row)
-        for similarity, row in found
-        if row >= 0 and row not in excluded and row not in removed
-    ]
-    if tie_key is None:
-        shown.sort()
-    else:
-        shown.sort(key=lambda pair: (pair[0], tie_key(pair[1])))
-    if work_of is not None:
-        shown = _best_of_each_work(shown, work_of)
-    if beyond > NOTHING_BEYOND and (len(shown) < limit or -shown[limit - 1][0] - beyond <= TIE):
+    found, found_rows = similarities.tolist(), rows.tolist()
+    if excluded or removed or work_of is not None or not _is_in_order(found, found_rows):
+        shown = [
+            (-similarity, row)
+            for similarity, row in zip(found, found_rows, strict=True)
+            if row >= 0 and row not in excluded and row not in removed
+        ]
+        if tie_key is None:
+            shown.sort()
+        else:
+            shown.sort(key=lambda pair: (pair[0], tie_key(pair[1])))
+        if work_of is not None:
+            shown = _best_of_each_work(shown, work_of)
+        found, found_rows = [-negated for negated, _ in shown], [row for _, row in shown]
+    if beyond > NOTHING_BEYOND and (len(found) < limit or found[limit - 1] - beyond <= TIE):
         return None
-    del shown[limit:]
-    return [-negated for negated, _ in shown], [row for _, row in shown]
+    return found[:limit], found_rows[:limit]
+
+
+def _is_in_order(similarities: list[float], rows: list[int]) -> bool:
+    """Say whether rows stand as they should: all there, no two equally similar."""
+    in_order = sorted(similarities, reverse=True) == similarities
+    return in_order and len(set(similarities)) == len(similarities) and -1 not in rows
 
 
 def _best_of_each_work(

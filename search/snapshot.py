@@ -15,25 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from .candidate import Candidate, RowMetadata
 from .changes import Added, Change
 from .filters import Condition, allowed
-from .generation import DESCRIBED, Generation
+from .generation import Generation
+from .nearest import Found, Restriction, nearest_added, nearest_stored, together
 from .performances import PERFORMANCE_ID
-from .vectors import Selection, nearest_exactly
+from .rows import RowMetadata, Rows
+from .vectors import Selection, Vectors
 
 #: Embeddings asked for at once from which all are read into memory.
 MANY = 32
-#: Numbers that are gathered at once when similarities are computed again: 64 MB.
-_GATHER = 1 << 24
-
-
-class Restriction:
-    """What a search may find: a selection of the files' rows, a mask of the added ones."""
-
-    def __init__(self, stored: Selection, added: NDArray[np.bool_]) -> None:
-        self.stored = stored
-        self.added = added
 
 
 class Snapshot:
@@ -53,6 +44,7 @@ class Snapshot:
         self.generation = generation
         self.added = added
         self.removed = removed
+        self.dimension = generation.manifest.dimension
         self._n_stored = generation.count
 
     @classmethod
@@ -69,6 +61,12 @@ class Snapshot:
             self.added.after(changes),
             self.removed.union(rows[rows >= 0].tolist()),
         )
+
+    @cached_property
+    def plain_vectors(self) -> Vectors | None:
+        """The vectors, if one flat index holds all there is."""
+        vectors = self.generation.vectors
+        return None if self.is_changed or vectors.exact is None else vectors
 
     @property
     def count(self) -> int:
@@ -94,6 +92,10 @@ class Snapshot:
             for name, row in zip(performance_ids, stored, strict=True)
         ]
 
+    def known_rows(self, performance_ids: Sequence[str]) -> frozenset[int]:
+        """Return the rows of those performances that there are."""
+        return frozenset(row for row in self.find_many(performance_ids) if row is not None)
+
     def embedding(self, row: int) -> NDArray[np.float32]:
         """Return the embedding of one row, shape (dimension,), float32."""
         if row < self._n_stored:
@@ -109,9 +111,7 @@ class Snapshot:
 
     def metadata(self, row: int) -> Mapping[str, Any]:
         """Return all columns of one row, by name."""
-        if row < self._n_stored:
-            return RowMetadata(self.generation.performances, row)
-        return self.added.records[row - self._n_stored]
+        return RowMetadata(self.rows, row)
 
     @cached_property
     def performances(self) -> pa.Table:
@@ -154,63 +154,29 @@ class Snapshot:
         restriction: Restriction | None = None,
         *,
         exact: bool = False,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        """Find the rows nearest to each query, in no final order; -1 where there are no more.
+    ) -> Found:
+        """Find the rows nearest to each query; removed ones are among them.
 
-        Similarities are computed again from the float32 vectors where those are in memory, by one
-        formula for every way of asking, so that a batch gives the same numbers as its queries.
-
-        Returns
-        -------
-        similarities : ndarray, shape (n_queries, n_found), float32
-        rows : ndarray, shape (n_queries, n_found), int64
-            Removed ones among them.
-        beyond : ndarray, shape (n_queries,), float32
-            No row that is not among them is more similar than this; ``-inf`` if there is none.
+        Parameters
+        ----------
+        queries : ndarray, shape (n_queries, dimension), float32, C-contiguous
+        limit : int
+            How many of the files' rows, and of the added ones, at most.
+        restriction : Restriction, optional
+            What may be found.
+        exact : bool, default False
+            Compare with every embedding in float32.
         """
-        stored = self._nearest_stored(queries, limit, restriction, exact)
-        if not len(self.added.records):
+        selection, mask = (None, None) if restriction is None else restriction
+        stored = nearest_stored(self.generation, queries, limit, selection, exact=exact)
+        if not self.added.records:
             return stored
-        added = self._nearest_added(queries, limit, restriction)
-        return (
-            np.concatenate([stored[0], added[0]], axis=1),
-            np.concatenate([stored[1], added[1]], axis=1),
-            np.maximum(stored[2], added[2]),
-        )
+        return together(stored, nearest_added(self.added, queries, limit, mask), self._n_stored)
 
-    def candidates(self, similarities: Sequence[float], rows: Sequence[int]) -> list[Candidate]:
-        """Describe ranked rows."""
-        ids, works, titles, artists = self.generation.described
-        text = type(ids) is list
-        table = self.generation.performances
-        described = []
-        for rank, (similarity, row) in enumerate(zip(similarities, rows, strict=True), 1):
-            if row >= self._n_stored:
-                record = self.added.records[row - self._n_stored]
-                values = [record[name] for name in DESCRIBED]
-                metadata: Mapping[str, Any] = record
-            else:
-                values = [ids[row], works[row], titles[row], artists[row]]
-                if not text:
-                    values = [value.as_py() for value in values]
-                metadata = RowMetadata(table, row)
-            name, work, title, artist = values
-            described.append(Candidate(rank, similarity, name, work, title, artist, metadata))
-        return described
-
-    def performance_id(self, row: int) -> str:
-        """Return the id of a row."""
-        if row >= self._n_stored:
-            return str(self.added.records[row - self._n_stored][PERFORMANCE_ID])
-        return str(self.generation.described[0][row])
-
-    def work_id(self, row: int) -> str | None:
-        """Return the work of a row; None where the catalogue does not say."""
-        if row >= self._n_stored:
-            work: str | None = self.added.records[row - self._n_stored]["work_id"]
-            return work
-        found = self.generation.described[1][row]
-        return found if found is None or type(found) is str else found.as_py()
+    @cached_property
+    def rows(self) -> Rows:
+        """The metadata of all rows, by their numbers."""
+        return Rows(self.generation.performances, self.added.records)
 
     @property
     def is_changed(self) -> bool:
@@ -247,73 +213,3 @@ class Snapshot:
             works = pc.is_in(table.column("work_id"), value_set=pa.array(excluded_works))
             mask &= ~works.to_numpy()
         return mask
-
-    def _nearest_stored(
-        self,
-        queries: NDArray[np.float32],
-        limit: int,
-        restriction: Restriction | None,
-        exact: bool,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        selection = None if restriction is None else restriction.stored
-        available = self._n_stored if selection is None else selection.n_rows
-        limit = min(limit, available)
-        if not limit:
-            return _nothing(len(queries))
-        vectors = self.generation.vectors
-        if exact and vectors.exact is None:
-            matrix = self.generation.embeddings
-            similarities, rows = nearest_exactly(matrix, queries, limit, selection)
-            similarities = _similarities(matrix, rows, queries)
-        else:
-            similarities, rows = vectors.search(queries, limit, selection)
-            if vectors.exact is not None:
-                similarities = _similarities(vectors.exact, rows, queries)
-        if limit == available:
-            return similarities, rows, np.full(len(queries), -np.inf, np.float32)
-        beyond = similarities[:, -1].copy()
-        beyond[rows[:, -1] < 0] = -np.inf
-        return similarities, rows, beyond
-
-    def _nearest_added(
-        self, queries: NDArray[np.float32], limit: int, restriction: Restriction | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-        rows = np.flatnonzero(self.added.alive if restriction is None else restriction.added)
-        limit = min(limit, len(rows))
-        if not limit:
-            return _nothing(len(queries))
-        all_added = np.arange(len(self.added.records))
-        selection = None if len(rows) == len(all_added) else Selection(np.isin(all_added, rows))
-        matrix = self.added.matrix
-        _, found = nearest_exactly(matrix, queries, limit, selection)
-        similarities = _similarities(matrix, found, queries)
-        beyond = similarities.min(axis=1) if limit < len(rows) else np.full(len(queries), -np.inf)
-        return similarities, found + self._n_stored, beyond.astype(np.float32)
-
-
-def _nothing(
-    n_queries: int,
-) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    return (
-        np.empty((n_queries, 0), np.float32),
-        np.empty((n_queries, 0), np.int64),
-        np.full(n_queries, -np.inf, np.float32),
-    )
-
-
-def _similarities(
-    matrix: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Compute inner products of queries and rows, shape (n_queries, n_rows), float32.
-
-    `einsum` sums each product by itself along the contiguous axis, so the result does not depend
-    on what is computed beside it; a matrix product's does.
-    """
-    if rows.size * matrix.shape[1] <= _GATHER:
-        return np.asarray(np.einsum("qkd,qd->qk", matrix[rows], queries))
-    block = max(1, _GATHER // (rows.shape[1] * matrix.shape[1]))
-    parts = [
-        np.einsum("qkd,qd->qk", matrix[rows[start : start + block]], queries[start : start + block])
-        for start in range(0, len(queries), block)
-    ]
-    return np.concatenate(parts)

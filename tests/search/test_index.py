@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,34 @@ def test_a_batch_gives_bit_for_bit_what_its_queries_give_alone(
     queries = unit(np.random.default_rng(6).standard_normal((n_queries, DIMENSION)))
     batch = index.search(queries, limit=9)
     assert batch == [index.search(query, limit=9) for query in queries]
+
+
+def test_a_query_in_another_form_gets_the_same_answer(index: Index) -> None:
+    query = unit(np.random.default_rng(7).standard_normal(DIMENSION))
+    expected = index.search(query, limit=8)
+    strided = np.repeat(query, 2)[::2]
+    assert not strided.flags.c_contiguous
+    for same in (strided, query.astype(">f4"), query.tolist(), query.astype(np.float64)):
+        assert index.search(same, limit=8) == expected
+    assert index.search(query, limit=np.int64(8)) == expected
+    assert index.search(query, limit=8, exact=True) == expected
+    assert index.search(query, limit=8, exclude="P_unknown") == expected
+
+
+def test_a_candidate_that_is_sent_to_another_process_is_small_and_whole(
+    index: Index, catalogue: MadeUp
+) -> None:
+    first = index.search(catalogue.embeddings[3], limit=1)[0]
+    sent = pickle.dumps(first)
+    assert len(sent) < 1_000
+    arrived = pickle.loads(sent)
+    assert arrived == first
+    assert arrived.performance_id == "P_3"
+    assert dict(arrived.metadata) == dict(first.metadata)
+    assert repr(arrived) == repr(first)
+    assert index.search(catalogue.embeddings[4], limit=1)[0] != first
+    with pytest.raises(AttributeError):
+        first.rank = 2  # type: ignore[misc]
 
 
 def test_limit_beyond_the_catalogue_gives_all_of_it(index: Index, catalogue: MadeUp) -> None:
