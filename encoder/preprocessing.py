@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .chroma import MAX_FRAME_RATE, N_PITCH_CLASSES, Chroma
+from .chroma import MAX_FRAME_RATE, Chroma
 from .errors import CheckpointError, InvalidChromaError
 
 Scaling = Literal["min-max", "max"]
@@ -148,15 +148,14 @@ def resampled(
     n_new = max(1, round(n_frames * new_frame_rate / frame_rate))
     if n_new == n_frames:
         return values.astype(np.float64)
-    # The integral of the track up to each edge, by linear interpolation between its running sums:
-    # differences of it are exact means over spans that begin and end inside a frame.
-    integral = np.zeros((n_frames + 1, N_PITCH_CLASSES))
-    np.cumsum(values, axis=0, dtype=np.float64, out=integral[1:])
+    # Each span is the frames that begin in it, less the part of the first that lies before it, plus
+    # the part of the next one that lies in it.
     edges = np.arange(n_new + 1) * (n_frames / n_new)
     whole = np.minimum(edges.astype(np.int64), n_frames - 1)
-    part = (edges - whole)[:, None]
-    at_edges = integral[whole] * (1 - part) + integral[whole + 1] * part
-    means: NDArray[np.float64] = np.diff(at_edges, axis=0) * (n_new / n_frames)
+    cut = (edges - whole)[:, None] * values[whole]
+    sums = np.add.reduceat(values, whole, axis=0, dtype=np.float64)[:-1]
+    sums[whole[1:] == whole[:-1]] = 0.0  # no frame begins there, and reduceat gives the one before
+    means: NDArray[np.float64] = (sums + np.diff(cut, axis=0)) * (n_new / n_frames)
     np.maximum(means, 0.0, out=means)  # differences of sums may round to just below zero
     return means
 
