@@ -93,7 +93,7 @@ def system_named(name: str) -> System:
 
 
 def default_systems() -> list[System]:
-    """Return the shipped encoders, 2DFTM and Qmax."""
+    """Return the encoders that are here (installed: `coverdex-64` alone), 2DFTM and Qmax."""
     from ..encoder import shipped_checkpoints
 
     return [system_named(name) for name in [*shipped_checkpoints(), "2DFTM", "Qmax"]]

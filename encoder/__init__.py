@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DEFAULT_CHECKPOINT,
         Checkpoint,
         load_checkpoint,
+        missing_references,
         save_checkpoint,
         shipped_checkpoints,
     )
@@ -57,6 +58,7 @@ _HOME_OF = {
     "DEFAULT_CHECKPOINT": "checkpoint",
     "Checkpoint": "checkpoint",
     "load_checkpoint": "checkpoint",
+    "missing_references": "checkpoint",
     "save_checkpoint": "checkpoint",
     "shipped_checkpoints": "checkpoint",
     "DATACOS_FRAME_RATE": "chroma",
@@ -105,6 +107,7 @@ __all__ = [
     "TrainingError",
     "build_architecture",
     "load_checkpoint",
+    "missing_references",
     "read_chroma",
     "register_architecture",
     "save_checkpoint",

@@ -49,6 +49,8 @@ CARD_FILE = "README.md"
 SHIPPED = Path(__file__).resolve().parent / "checkpoints"
 #: The checkpoint that is used when none is named.
 DEFAULT_CHECKPOINT = "coverdex-64"
+#: Checkpoints that stand beside it in the repository, to compare with, but are not installed.
+REFERENCE_CHECKPOINTS = ("siamese-cnn",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,20 @@ def shipped_checkpoints() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"*/{CONFIG_FILE}"))}
 
 
+def missing_references() -> dict[str, str]:
+    """Return the references that are not here: name to a sentence that says how to get it."""
+    shipped = shipped_checkpoints()
+    return {
+        name: (
+            f"{name}, the reference, is not installed with Coverdex; take the folder "
+            f"encoder/checkpoints/{name} from its repository, or make it with `coverdex encoder "
+            f"train encoder/training/configs/{name}.toml`, and give the folder"
+        )
+        for name in REFERENCE_CHECKPOINTS
+        if name not in shipped
+    }
+
+
 def find_checkpoint(name_or_path: str | Path | None = None) -> Path:
     """Folder of a checkpoint given by the name of a shipped one or by path.
 
@@ -120,6 +136,8 @@ def find_checkpoint(name_or_path: str | Path | None = None) -> Path:
     path = Path(wanted).expanduser()
     if path.is_dir():
         return path
+    if (missing := missing_references().get(str(wanted))) is not None:
+        raise NotFoundError(missing)
     raise NotFoundError(
         f"no checkpoint {str(wanted)!r}; give a folder or one of the shipped names: "
         f"{', '.join(shipped) or 'none'}"

@@ -57,6 +57,18 @@ def test_wheel_holds_coverdex_alone(wheel: Path) -> None:
     assert not [name for name in names if "test" in name.split("/")[1]]
 
 
+def test_wheel_holds_the_default_encoder_alone(wheel: Path, repository: Path) -> None:
+    checkpoints = "coverdex/encoder/checkpoints/"
+    inside = {
+        name.removeprefix(checkpoints)
+        for name in zipfile.ZipFile(wheel).namelist()
+        if name.startswith(checkpoints)
+    }
+    folder = repository / "encoder" / "checkpoints" / "coverdex-64"
+    assert inside == {f"coverdex-64/{path.name}" for path in folder.iterdir()}
+    assert {"coverdex-64/config.json", "coverdex-64/model.safetensors"} <= inside
+
+
 def test_wheel_holds_every_module_and_the_data(wheel: Path, repository: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in FOLDERS:
@@ -64,5 +76,5 @@ def test_wheel_holds_every_module_and_the_data(wheel: Path, repository: Path) ->
             assert f"coverdex/{path.relative_to(repository)}" in names
     assert "coverdex/py.typed" in names
     assert "coverdex/cli.py" in names
-    assert any(name.endswith("model.safetensors") for name in names)
+    assert "coverdex/encoder/training/configs/siamese-cnn.toml" in names
     assert "coverdex/indexer/demo/catalogue.parquet" in names

@@ -31,7 +31,7 @@ def evaluate_systems(
             "--system",
             "-s",
             help="2DFTM, SiMPle, Qmax, Dmax, a shipped encoder or a checkpoint folder; may be "
-            "repeated. Default: every shipped encoder, 2DFTM and Qmax.",
+            "repeated. Default: coverdex-64, in a checkout siamese-cnn too, 2DFTM and Qmax.",
         ),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
@@ -49,11 +49,15 @@ def evaluate_systems(
     Every performance is compared with every other, so time grows with the
     square of the catalogue for the aligners SiMPle, Qmax and Dmax.
     """
+    from ...encoder import missing_references
     from ...indexer import open_catalogue
     from ...indexer.progress import shown_progress
     from ..side_by_side import compare_systems, default_systems, system_named
 
     catalogue = open_catalogue(path, kind=kind, subset=subset, metadata=metadata)
+    if not systems:
+        for name, how in missing_references().items():
+            print(f"no column for {name}: {how} with --system", file=sys.stderr)
     chosen = [system_named(name) for name in systems] if systems else default_systems()
     results = compare_systems(catalogue, chosen, progress_of=shown_progress)
     if catalogue.rejections:

@@ -21,7 +21,7 @@ from coverdex.benchmarks.side_by_side import (
     intervals_by_work,
     system_named,
 )
-from coverdex.encoder import Encoder, write_chroma
+from coverdex.encoder import Encoder, checkpoint, write_chroma
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import PerformanceRecord
@@ -160,6 +160,20 @@ def test_command_prints_a_table(folder: Path) -> None:
     assert "10 performances of 5 works, 10 queries" in result.stdout
     assert "Qmax" in result.stdout
     assert "1.000" in result.stdout
+
+
+def test_command_leaves_out_an_encoder_that_is_not_installed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "coverdex-64").symlink_to(checkpoint.SHIPPED / "coverdex-64")
+    monkeypatch.setattr(checkpoint, "SHIPPED", installed)
+    result = run(str(folder), "--json")
+    systems = [system["system"] for system in json.loads(result.stdout)["systems"]]
+    assert systems == ["coverdex-64", "2DFTM", "Qmax"]
+    assert "no column for siamese-cnn" in result.stderr
+    assert "siamese-cnn.toml" in result.stderr
 
 
 @pytest.mark.shared

@@ -17,6 +17,7 @@ from coverdex.encoder import (
     NotFoundError,
     Preprocessing,
     load_checkpoint,
+    missing_references,
     save_checkpoint,
     shipped_checkpoints,
 )
@@ -155,6 +156,18 @@ def test_a_failed_write_leaves_nothing(
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(NotFoundError, match=DEFAULT_CHECKPOINT):
         Encoder.load("coverdex-65")
+
+
+def test_an_absent_reference_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert missing_references() == {}  # a checkout has it
+    (tmp_path / DEFAULT_CHECKPOINT).symlink_to(module.SHIPPED / DEFAULT_CHECKPOINT)
+    monkeypatch.setattr(module, "SHIPPED", tmp_path)  # as it is installed
+    assert list(shipped_checkpoints()) == [DEFAULT_CHECKPOINT]
+    assert list(missing_references()) == ["siamese-cnn"]
+    with pytest.raises(NotFoundError, match=r"not installed .*configs/siamese-cnn\.toml"):
+        Encoder.load("siamese-cnn")
 
 
 def test_a_shipped_name_wins_over_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
