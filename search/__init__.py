@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .index import Index
     from .manifest import Manifest
     from .plan import Plan
+    from .queries import QueryVector, QueryVectors
     from .verify import Verification, verify_index
     from .writer import write_embeddings, write_index
 
@@ -61,6 +62,8 @@ _HOME_OF = {
     "IndexFormatError": "errors",
     "InvalidQueryError": "errors",
     "Manifest": "manifest",
+    "QueryVector": "queries",
+    "QueryVectors": "queries",
     "Verification": "verify",
     "candidate_table": "export",
     "export_embeddings": "export",
@@ -85,6 +88,8 @@ __all__ = [
     "Manifest",
     "PerformanceExistsError",
     "Plan",
+    "QueryVector",
+    "QueryVectors",
     "Verification",
     "candidate_table",
     "export_embeddings",

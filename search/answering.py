@@ -7,7 +7,7 @@ again for four times as many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, repeat
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidate import Candidate
+from .filters import as_conditions
 from .nearest import Restriction
-from .queries import is_usual_query
+from .queries import checked_limit, is_usual_query
 from .ranking import TIE, ranked
 from .snapshot import Snapshot
 
@@ -49,6 +50,33 @@ class Terms(NamedTuple):
     restriction: Restriction | None
     one_per_work: bool
     exact: bool
+
+    @classmethod
+    def of(
+        cls,
+        now: Snapshot,
+        limit: Any,
+        where: Any,
+        exclude_works: str | Iterable[str],
+        one_per_work: bool,
+        exact: bool,
+    ) -> Terms:
+        """Check and compile what ``Index.search`` was given.
+
+        Raises
+        ------
+        InvalidQueryError
+            When ``limit`` is below 1, or a condition names no column or a value of another type.
+        """
+        restriction = None
+        if where or exclude_works:
+            restriction = now.restriction(as_conditions(where), names(exclude_works))
+        return cls(checked_limit(limit), restriction, one_per_work, exact)
+
+
+def names(said: str | Iterable[str]) -> list[str]:
+    """Take one name or many."""
+    return [said] if isinstance(said, str) else list(said)
 
 
 def plain_answer(now: Snapshot, vector: Any, limit: Any) -> list[Candidate] | None:

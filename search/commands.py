@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from .candidate import Candidate
     from .index import Index
+    from .queries import SearchOptions
 
 
 def query(
@@ -78,7 +79,7 @@ def query(
     from .index import Index
 
     opened = Index.open(index)
-    options: dict[str, Any] = {
+    options: SearchOptions = {
         "limit": top,
         "where": where or [],
         "exclude_works": exclude_work or [],
@@ -109,7 +110,7 @@ def _ask_about_file(
     path: Path,
     frame_rate: float | None,
     encoder_name: str | None,
-    options: dict[str, Any],
+    options: SearchOptions,
 ) -> tuple[dict[str, Any], list[Candidate]]:
     from ..encoder import Chroma, Encoder, read_chroma
 

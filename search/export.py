@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,8 @@ from .durability import folder_in_the_making, publish_folder, sync
 from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
 from .performances import PERFORMANCE_ID
-from .vectors import build_vectors
+from .queries import SearchOptions
+from .tuning import build_vectors
 from .writer import EMBEDDING, ENCODER_ID_KEY, ROW_GROUP, write_vectors
 
 EMBEDDING_FORMATS = ("parquet", "numpy", "faiss")
@@ -111,7 +112,7 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
 
 
 def nearest_pairs(
-    index: Index, *, limit: int = 10, least_similarity: float = -1.0, **options: Any
+    index: Index, *, least_similarity: float = -1.0, **options: Unpack[SearchOptions]
 ) -> Iterator[pa.Table]:
     """Give every performance's nearest others, block by block.
 
@@ -119,12 +120,11 @@ def nearest_pairs(
     ----------
     index : Index
         Seen in one consistent state throughout.
-    limit : int, default 10
-        How many per performance at most.
     least_similarity : float, default -1
         Leave out what is less similar.
     **options
-        ``where``, ``one_per_work`` and ``exact`` as in :meth:`Index.search`.
+        ``limit`` (per performance), ``where``, ``one_per_work`` and ``exact`` as in
+        :meth:`Index.search`.
 
     Yields
     ------
@@ -141,7 +141,7 @@ def nearest_pairs(
     works = index.performances.column("work_id")
     for start in range(0, len(names), BLOCK):
         block = names.slice(start, BLOCK).to_pylist()
-        answers = index.search_by_ids(block, limit=limit, **options)
+        answers = index.search_by_ids(block, **options)
         asked = zip(block, works.slice(start, BLOCK).to_pylist(), answers, strict=True)
         rows = [
             (name, work, found.rank, found.performance_id, found.work_id, found.similarity)

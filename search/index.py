@@ -10,19 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .answering import NO_ROWS, Terms, answer, answers, plain_answer
+from .answering import NO_ROWS, Terms, answer, answers, names, plain_answer
 from .candidate import Candidate
 from .errors import IncompatibleError, NotFoundError
-from .filters import as_conditions
 from .following import Following
 from .manifest import Manifest
-from .queries import checked_limit, checked_queries
+from .queries import (
+    QueryOptions,
+    QueryVector,
+    QueryVectors,
+    SearchOptions,
+    checked_queries,
+)
 from .snapshot import Snapshot
 
 
@@ -152,6 +157,14 @@ class Index:
         now = self._now()
         return now.metadata(self._row(now, performance_id))
 
+    @overload
+    def search(self, vectors: QueryVector, **options: Unpack[QueryOptions]) -> list[Candidate]: ...
+
+    @overload
+    def search(
+        self, vectors: QueryVectors, **options: Unpack[QueryOptions]
+    ) -> list[list[Candidate]]: ...
+
     def search(
         self,
         vectors: NDArray[np.float32],
@@ -162,13 +175,14 @@ class Index:
         exclude_works: str | Iterable[str] = (),
         one_per_work: bool = False,
         exact: bool = False,
-    ) -> Any:
+    ) -> list[Candidate] | list[list[Candidate]]:
         """Find the performances nearest to one embedding or to each of many.
 
         Parameters
         ----------
         vectors : ndarray, shape (dimension,) or (n_queries, dimension), float32
-            L2-normalised, made by the encoder of this index (:meth:`check_encoder`).
+            L2-normalised, made by the encoder of this index (:meth:`check_encoder`). Type checkers
+            take an array of unknown rank for one query; annotate a batch as ``QueryVectors``.
         limit : int, default 10
             How many candidates at most.
         exclude : str or iterable of str
@@ -202,14 +216,14 @@ class Index:
             if usual is not None:
                 return usual
         queries, alone = checked_queries(vectors, now.dimension)
-        terms = _terms(now, limit, where, exclude_works, one_per_work, exact)
-        excluded = now.known_rows(_names(exclude)) if exclude else NO_ROWS
+        terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
+        excluded = now.known_rows(names(exclude)) if exclude else NO_ROWS
         if alone:
             return answer(now, queries, terms, excluded)
         return answers(now, queries, terms, [excluded] * len(queries))
 
     def search_by_id(
-        self, performance_id: str, *, limit: int = 10, **options: Any
+        self, performance_id: str, **options: Unpack[SearchOptions]
     ) -> list[Candidate]:
         """Find the performances nearest to one of this index, itself left out by its id.
 
@@ -217,10 +231,9 @@ class Index:
         ----------
         performance_id : str
             The query.
-        limit : int, default 10
-            How many candidates at most.
         **options
-            ``where``, ``exclude_works``, ``one_per_work`` and ``exact`` as in :meth:`search`.
+            ``limit``, ``where``, ``exclude_works``, ``one_per_work`` and ``exact`` as in
+            :meth:`search`.
 
         Returns
         -------
@@ -233,7 +246,7 @@ class Index:
         InvalidQueryError
             As :meth:`search`.
         """
-        return self.search_by_ids([performance_id], limit=limit, **options)[0]
+        return self.search_by_ids([performance_id], **options)[0]
 
     def search_by_ids(
         self,
@@ -253,7 +266,7 @@ class Index:
             One per performance asked, in their order.
         """
         now = self._now()
-        terms = _terms(now, limit, where, exclude_works, one_per_work, exact)
+        terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
         rows = [self._row(now, name) for name in performance_ids]
         if not rows:
             return []
@@ -267,22 +280,3 @@ class Index:
         if row is None:
             raise NotFoundError(f"the index {self.path} has no performance {performance_id!r}")
         return row
-
-
-def _terms(
-    now: Snapshot,
-    limit: int,
-    where: Any,
-    exclude_works: str | Iterable[str],
-    one_per_work: bool,
-    exact: bool,
-) -> Terms:
-    """Check and compile what an answer must be like."""
-    restriction = None
-    if where or exclude_works:
-        restriction = now.restriction(as_conditions(where), _names(exclude_works))
-    return Terms(checked_limit(limit), restriction, one_per_work, exact)
-
-
-def _names(names: str | Iterable[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from .changes import Added
 from .generation import Generation
 from .ranking import NOTHING_BEYOND
-from .vectors import Selection, nearest_exactly
+from .selection import Selection
+from .vectors import nearest_exactly
 
 
 class Restriction(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,29 @@ from numpy.typing import NDArray
 from .errors import InvalidQueryError
 from .writer import LENGTH_TOLERANCE
 
+#: One query, shape (dimension,), and many, shape (n_queries, dimension), for type checkers.
+QueryVector = np.ndarray[tuple[int], np.dtype[np.float32]]
+QueryVectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
 _LEAST_SQUARE = (1 - LENGTH_TOLERANCE) ** 2
 _LARGEST_SQUARE = (1 + LENGTH_TOLERANCE) ** 2
 _FLOAT32 = np.dtype(np.float32)
+
+
+class SearchOptions(TypedDict, total=False):
+    """What :meth:`coverdex.search.Index.search` takes beside queries and ``exclude``."""
+
+    limit: int
+    where: Any
+    exclude_works: str | Iterable[str]
+    one_per_work: bool
+    exact: bool
+
+
+class QueryOptions(SearchOptions, total=False):
+    """The same, and ids to leave out."""
+
+    exclude: str | Iterable[str]
 
 
 def is_usual_query(vector: Any, dimension: int) -> bool:

@@ -21,7 +21,8 @@ from .generation import Generation
 from .nearest import Found, Restriction, nearest_added, nearest_stored, together
 from .performances import PERFORMANCE_ID
 from .rows import RowMetadata, Rows
-from .vectors import Selection, Vectors
+from .selection import Selection
+from .vectors import Vectors
 
 #: Embeddings asked for at once from which all are read into memory.
 MANY = 32

@@ -20,9 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import IndexFormatError
 from .plan import AUTO, DEFAULT_RECALL, plan
-from .vectors import build_vectors, faiss, nearest_exactly, training_rows
+from .vectors import faiss, nearest_exactly
 
+#: Vectors that train an approximate index are drawn with this seed.
+TRAINING_SEED = 1
+#: Vectors per list of an inverted file that train it; FAISS warns below 39.
+TRAINING_VECTORS_PER_LIST = 64
 #: Performances that ask, at most.
 N_QUERIES = 500
 QUERY_SEED = 2
@@ -96,6 +101,51 @@ def build_structure(
             factory, search_parameters = planned.factory, {}
             index = build_vectors(embeddings, factory)
     return Structure(index, factory, dict(search_parameters or {}), said)
+
+
+def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
+    """Make a FAISS index of embeddings.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, dimension), float32
+    factory : str
+        FAISS factory string, such as ``"Flat"`` or ``"IVF1024,SQfp16"``.
+
+    Returns
+    -------
+    faiss.Index
+        Trained on a seeded sample where it needs training, and filled.
+
+    Raises
+    ------
+    IndexFormatError
+        When FAISS does not know the factory string, or there are too few vectors to train it.
+    """
+    n, dimension = embeddings.shape
+    try:
+        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            rows = training_rows(n, int(getattr(index, "nlist", 256)))
+            index.train(embeddings if rows is None else np.ascontiguousarray(embeddings[rows]))
+        index.add(embeddings)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise IndexFormatError(
+            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
+        ) from None
+    return index
+
+
+def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
+    """Say which of ``n`` vectors train an inverted file, ascending; None for all of them.
+
+    Seeded, so that the same vectors give the same index.
+    """
+    wanted = n_lists * TRAINING_VECTORS_PER_LIST
+    if n <= wanted:
+        return None
+    return np.sort(np.random.default_rng(TRAINING_SEED).choice(n, wanted, replace=False))
 
 
 def measure(

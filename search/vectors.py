@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import IndexFormatError
-
-#: FAISS's own annotations know little of its Python layer.
-faiss: Any = import_module("faiss")
+from .selection import Selection
+from .selection import faiss as faiss  # everybody takes it from here, with the threshold set
 
 #: Queries × dimension from which FAISS multiplies matrices; see above.
 BLAS_THRESHOLD = 4 * 64
 faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
-
-#: Vectors that train an approximate index are drawn with this seed.
-TRAINING_SEED = 1
-#: Vectors per list of an inverted file that train it; FAISS warns below 39.
-TRAINING_VECTORS_PER_LIST = 64
 
 
 class Vectors:
@@ -200,40 +193,6 @@ class Vectors:
         return n_lists if exact else min(n_probe, n_lists)
 
 
-class Selection:
-    """Rows that a search may find, compiled for FAISS when first needed.
-
-    A flat index goes through a list of rows, which takes time in proportion to the rows selected;
-    an inverted file asks a bitmap about each row of the lists that it visits. (On 1,000,000 vectors
-    with 1% selected a flat index took half as long with the list as with the bitmap, with 0.1%
-    one fortieth.)
-
-    Parameters
-    ----------
-    mask : ndarray, shape (count,), bool
-        True where a row may be found.
-    """
-
-    def __init__(self, mask: NDArray[np.bool_]) -> None:
-        self.mask = mask
-        self.n_rows = int(np.count_nonzero(mask))
-
-    @cached_property
-    def rows(self) -> NDArray[np.int64]:
-        """The rows that may be found, ascending."""
-        return np.flatnonzero(self.mask).astype(np.int64)
-
-    @cached_property
-    def rows_selector(self) -> Any:
-        """The rows as a FAISS selector."""
-        return faiss.IDSelectorArray(self.rows)
-
-    @cached_property
-    def bits_selector(self) -> Any:
-        """The mask as a FAISS selector."""
-        return faiss.IDSelectorBitmap(np.packbits(self.mask, bitorder="little"))
-
-
 class _FlatMemory:
     """The memory of a flat index, as NumPy takes it: read-only, and it keeps the index alive."""
 
@@ -245,51 +204,6 @@ class _FlatMemory:
             "typestr": np.dtype(np.float32).str,
             "data": (int(index.get_xb()), True),
         }
-
-
-def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
-    """Make a FAISS index of embeddings.
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, dimension), float32
-    factory : str
-        FAISS factory string, such as ``"Flat"`` or ``"IVF1024,SQfp16"``.
-
-    Returns
-    -------
-    faiss.Index
-        Trained on a seeded sample where it needs training, and filled.
-
-    Raises
-    ------
-    IndexFormatError
-        When FAISS does not know the factory string, or there are too few vectors to train it.
-    """
-    n, dimension = embeddings.shape
-    try:
-        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-        if not index.is_trained:
-            rows = training_rows(n, int(getattr(index, "nlist", 256)))
-            index.train(embeddings if rows is None else np.ascontiguousarray(embeddings[rows]))
-        index.add(embeddings)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise IndexFormatError(
-            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
-        ) from None
-    return index
-
-
-def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
-    """Say which of ``n`` vectors train an inverted file, ascending; None for all of them.
-
-    Seeded, so that the same vectors give the same index.
-    """
-    wanted = n_lists * TRAINING_VECTORS_PER_LIST
-    if n <= wanted:
-        return None
-    return np.sort(np.random.default_rng(TRAINING_SEED).choice(n, wanted, replace=False))
 
 
 def nearest_exactly(

@@ -112,10 +112,7 @@ class Engine:
         """
         index = self._now()
         own = [query.performance_id] if isinstance(query, PerformanceQuery) else []
-        candidates: list[Candidate] = index.search(
-            self._vector(index, query, "#/query"), limit=limit, exclude=own
-        )
-        return candidates
+        return index.search(self._vector(index, query, "#/query"), limit=limit, exclude=own)
 
     def similarity(self, first: Query, second: Query) -> float:
         """Return the cosine similarity of two tracks, in [-1, 1] but for rounding; symmetric.
