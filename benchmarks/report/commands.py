@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..encoder_speed_command import encoder_speed
+
 if TYPE_CHECKING:
     from .comparison import Comparison
     from .run import Results
 
 benchmark = typer.Typer(no_args_is_help=True, add_completion=False)
+benchmark.command("encoder-speed")(encoder_speed)
 
 
 @benchmark.callback()
