@@ -133,10 +133,15 @@ def exit_code_of(error: CoverdexError) -> int:
 def training_world() -> TrainingWorld:
     """Hand the training commands what lies above their folder: catalogues and the evaluation."""
     from .benchmarks import evaluate_embeddings
+    from .benchmarks.work_lists import read_work_list
     from .encoder.training import TrainingWorld
     from .indexer import open_catalogue
 
-    return TrainingWorld(open_catalogue=open_catalogue, evaluate_embeddings=evaluate_embeddings)
+    return TrainingWorld(
+        open_catalogue=open_catalogue,
+        evaluate_embeddings=evaluate_embeddings,
+        read_work_list=read_work_list,
+    )
 
 
 def main() -> None:

@@ -28,6 +28,10 @@ app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
 
 
+#: Corpora that ``train`` knows by name, and their configurations.
+CORPORA = {"da-tacos:coveranalysis": "coverdex-64-da-tacos.toml"}
+
+
 @app.command()
 def info(
     name: Annotated[
@@ -53,7 +57,28 @@ def info(
 @app.command()
 def train(
     ctx: typer.Context,
-    config: Annotated[Path, typer.Argument(help="The training configuration, a TOML file.")],
+    config: Annotated[
+        Path | None, typer.Argument(help="The training configuration, a TOML file.")
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus",
+            help="Instead of CONFIG: a corpus that Coverdex has a configuration for, "
+            "da-tacos:coveranalysis.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where the corpus lies, with --corpus.")
+    ] = None,
+    benchmark_ids: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmark-ids",
+            help="With --corpus: ids that must not be in it, CSV or the metadata of the benchmark "
+            "subset; by default the metadata beside the data.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; runs/NAME if left out.")
     ] = None,
@@ -69,6 +94,14 @@ def train(
     """Train an encoder as a configuration says; go on where an earlier run was killed."""
     from .training import Trainer, read_config
 
+    if (config is None) == (corpus is None):
+        raise typer.BadParameter("give a configuration, or --corpus with --data")
+    if config is None:
+        assert corpus is not None
+        config, of_corpus = _of_corpus(corpus, data, benchmark_ids)
+        changes = [*of_corpus, *(changes or ())]
+    elif data is not None or benchmark_ids is not None:
+        raise typer.BadParameter("--data and --benchmark-ids go with --corpus; use --set data....")
     settings = read_config(config, changes=changes or ())
     folder = out or Path("runs") / settings.name
     trainer = Trainer(
@@ -82,6 +115,19 @@ def train(
         typer.echo(json.dumps(answer, indent=2))
     else:
         typer.echo(f"checkpoint in {answer['checkpoint']}")
+
+
+def _of_corpus(corpus: str, data: Path | None, ids: Path | None) -> tuple[Path, list[str]]:
+    """Give the configuration for a corpus and what changes in it: where the data are."""
+    if corpus not in CORPORA:
+        known = ", ".join(CORPORA)
+        raise typer.BadParameter(f"no configuration for the corpus {corpus}; there is {known}")
+    if data is None:
+        raise typer.BadParameter(f"give the folder of {corpus} with --data")
+    changes = [f"data.catalogue={json.dumps(str(data.resolve()))}"]
+    if ids is not None:
+        changes.append(f"data.benchmark_ids={json.dumps(str(ids.resolve()))}")
+    return Path(__file__).parent / "training" / "configs" / CORPORA[corpus], changes
 
 
 @app.command("training-list")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -44,6 +46,11 @@ class Record(Protocol):
 class Catalogue(Protocol):
     """Performances and their chroma: :class:`coverdex.indexer.Catalogue` is one."""
 
+    @property
+    def performances(self) -> Sequence[Record]:
+        """Records of all that is to be read, sorted by performance id."""
+        ...
+
     def __iter__(self) -> Iterator[tuple[Record, Chroma]]:
         """Yield record and chroma one performance at a time, sorted by performance id."""
         ...
@@ -57,6 +64,20 @@ class Evaluation(Protocol):
         ...
 
 
+class WorkList(Protocol):
+    """Performances and their works: :class:`coverdex.benchmarks.work_lists.WorkList` is one."""
+
+    @property
+    def performances(self) -> list[str]:
+        """Ids, each once."""
+        ...
+
+    @property
+    def works(self) -> list[str | None]:
+        """Work of each; None where it is unknown."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainingWorld:
     """What is handed down to a training run.
@@ -64,11 +85,17 @@ class TrainingWorld:
     Parameters
     ----------
     open_catalogue : callable
-        ``open_catalogue(path, kind=...) -> Catalogue``: :func:`coverdex.indexer.open_catalogue`.
+        ``open_catalogue(path, kind=..., subset=...) -> Catalogue``:
+        :func:`coverdex.indexer.open_catalogue`.
     evaluate_embeddings : callable
         ``evaluate_embeddings(embeddings (n, d) float32, works: Sequence[str]) -> Evaluation``:
         :func:`coverdex.benchmarks.evaluate_embeddings`.
+    read_work_list : callable, optional
+        ``read_work_list(path) -> WorkList``:
+        :func:`coverdex.benchmarks.work_lists.read_work_list`, for data that a benchmark must not
+        share.
     """
 
     open_catalogue: Callable[..., Catalogue]
     evaluate_embeddings: Callable[[NDArray[np.float32], Sequence[str]], Evaluation]
+    read_work_list: Callable[[Path], WorkList] | None = None
