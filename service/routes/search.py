@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
 
+from ..body_parsing import LongBodyRoute
 from ..dependencies import (
     TheEngine,
     TheSettings,
@@ -30,7 +31,7 @@ from ..problems import (
 from ..schemas import examples
 from ..schemas.search import CandidateAnswer, SearchAnswer, SearchRequest
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], route_class=LongBodyRoute)
 
 #: What an operation that takes queries may answer with.
 QUERY_PROBLEMS = (

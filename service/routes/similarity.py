@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
 
+from ..body_parsing import LongBodyRoute
 from ..dependencies import TheEngine, TheSettings, TheWorkers, check_length, require_json
 from ..openapi import problem_responses
 from ..schemas import examples
@@ -13,7 +14,7 @@ from ..schemas.search import distance_of, told
 from ..schemas.similarity import SimilarityAnswer, SimilarityRequest
 from .search import QUERY_PROBLEMS
 
-router = APIRouter(prefix="/v1", tags=["similarity"])
+router = APIRouter(prefix="/v1", tags=["similarity"], route_class=LongBodyRoute)
 
 REQUESTS = {
     "performances": {

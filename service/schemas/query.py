@@ -31,7 +31,9 @@ from pydantic import (
     PrivateAttr,
     StrictFloat,
     Tag,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -108,12 +110,17 @@ Frame = Annotated[
 ]
 
 
+def _parsed_already(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Let the array of a long body pass: its parser has looked at every number of it."""
+    return value if isinstance(value, np.ndarray) else validate(value)
+
+
 class ChromaQuery(BaseModel):
     """The HPCP chroma of a track, from any source."""
 
     model_config = ConfigDict(extra="forbid")
 
-    hpcp: Annotated[list[Frame], FailFast()] = Field(
+    hpcp: Annotated[list[Frame], FailFast(), WrapValidator(_parsed_already)] = Field(
         description="Frames of 12 energies each, from pitch class A upward by semitones (bin 3 is "
         "C): finite, zero or more, of any scale. Silence cannot be embedded.",
         examples=[examples.HPCP],
@@ -130,13 +137,15 @@ class ChromaQuery(BaseModel):
 
     @model_validator(mode="after")
     def _is_chroma(self) -> ChromaQuery:
-        if wrong := {len(frame) for frame in self.hpcp} - {N_PITCH_CLASSES}:
+        frames: Any = self.hpcp
+        parsed = isinstance(frames, np.ndarray)
+        if not parsed and (wrong := {len(frame) for frame in frames} - {N_PITCH_CLASSES}):
             raise InvalidChromaError(
                 f"frames have {', '.join(map(str, sorted(wrong)[:3]))} values; "
                 f"give {N_PITCH_CLASSES} in each, frames first",
                 reason="wrong-shape",
             )
-        values: Any = np.array(self.hpcp, dtype=np.float64).reshape(-1, N_PITCH_CLASSES)
+        values: Any = np.array(frames, dtype=np.float64).reshape(-1, N_PITCH_CLASSES)
         self._chroma = Chroma(values, frame_rate=self.frame_rate)
         return self
 

@@ -1,0 +1,154 @@
+"""Parsing of long bodies: chroma is read in slices, away from the event loop.
+
+A track of 23 minutes is a body of 14 MB of digits, and ``json.loads`` and the validation of a
+million numbers one by one hold Python's lock for a second or more, in whichever thread they run: no
+other request, health checks included, gets a turn. So a body that is long
+
+* is parsed in a thread, one body at a time, and
+* the array after the key ``hpcp`` is parsed in slices of 32 kB, each of which becomes an array
+  ``(n, 12)`` at once; between two slices the lock is free.
+
+The result is what ``json.loads`` gives but for those arrays, which are
+:class:`numpy.ndarray` ``(n_frames, 12)`` float64 instead of lists. Whatever is not twelve numbers
+to a frame, or no JSON, is left to ``json.loads``, so that errors are the same for every length.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from fastapi.routing import APIRoute
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..encoder import N_PITCH_CLASSES
+
+#: Bodies of fewer bytes are parsed where they are: it takes less than a millisecond.
+LONG_BODY = 65_536
+#: Characters of an array that are parsed in one go.
+SLICE = 32_768
+
+#: The key, not the end of another one such as ``"my \"hpcp"``, and the bracket of its array.
+_KEY = re.compile(r'(?<!\\)"hpcp"\s*:\s*\[\s*(?=\[)')
+_NUMBERS = re.compile(r"[\[\]\s,0-9eE.+\-NaInfity]*")
+_NEXT = re.compile(r"\s*([,\]])\s*")
+_INNER_END = re.compile(r"\]\s*\]")
+
+#: What stands in the text where an array was taken out; no request may hold such a key.
+_PLACE = "\ue000frames"
+
+_parsers = CapacityLimiter(1)
+
+
+class OddFramesError(ValueError):
+    """An array that is not twelve numbers to a frame, or text that is no JSON."""
+
+
+def parse_body(body: bytes) -> Any:
+    """Parse JSON; chroma becomes arrays where it is long and sound.
+
+    Parameters
+    ----------
+    body : bytes
+        UTF-8.
+
+    Raises
+    ------
+    json.JSONDecodeError, UnicodeDecodeError
+        As ``json.loads`` does.
+    """
+    try:
+        return _parse_in_slices(body.decode())
+    except ValueError:  # no UTF-8, no JSON, or odd frames: to be told of the whole body
+        return json.loads(body)
+
+
+def _parse_in_slices(text: str) -> Any:
+    rest, arrays = _take_frames_out(text)
+
+    def put_back(found: dict[str, Any]) -> Any:
+        return arrays[found[_PLACE]] if found.keys() == {_PLACE} else found
+
+    return json.loads(rest, object_hook=put_back)
+
+
+def _take_frames_out(text: str) -> tuple[str, list[NDArray[np.float64]]]:
+    """Give the text with a small object in place of each array, and the arrays."""
+    if _PLACE in text:
+        raise OddFramesError("a key that only stands for frames")
+    pieces: list[str] = []
+    arrays: list[NDArray[np.float64]] = []
+    done = 0
+    while (key := _KEY.search(text, done)) is not None:
+        frames, end = _read_frames(text, key.end())
+        pieces += [text[done : key.end()].rstrip()[:-1], f'{{"{_PLACE}":{len(arrays)}}}']
+        arrays.append(frames)
+        done = end
+    return "".join([*pieces, text[done:]]), arrays
+
+
+def _read_frames(text: str, start: int) -> tuple[NDArray[np.float64], int]:
+    """Read frames from the first one's bracket on; give them and where the array has ended."""
+    slices: list[NDArray[np.float64]] = []
+    at = start
+    while True:
+        end = _end_of_slice(text, at)
+        slices.append(_read_slice(text[at:end]))
+        following = _NEXT.match(text, end)
+        if following is None:
+            raise OddFramesError("neither another frame nor the end of the array")
+        at = following.end()
+        if following[1] == "]":
+            return np.concatenate(slices), following.start(1) + 1
+
+
+def _end_of_slice(text: str, start: int) -> int:
+    """Find the end of a frame after about a slice, or of the last frame if that comes before."""
+    limit = text.find("]", start + SLICE) + 1 or len(text)
+    last = _INNER_END.search(text, start, limit)
+    return limit if last is None else last.start() + 1
+
+
+def _read_slice(text: str) -> NDArray[np.float64]:
+    if _NUMBERS.fullmatch(text) is None:
+        raise OddFramesError("something that is no number")
+    try:
+        values = np.array(json.loads(f"[{text}]"), dtype=np.float64)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise OddFramesError(str(error)) from error
+    if values.ndim != 2 or values.shape[1] != N_PITCH_CLASSES:
+        raise OddFramesError(f"frames of the shape {values.shape}")
+    return values
+
+
+class _RequestInSlices(Request):
+    """A request whose long body is parsed away from the event loop."""
+
+    async def json(self) -> Any:
+        """Give the parsed body."""
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            if len(body) < LONG_BODY:
+                self._json = json.loads(body)
+            else:
+                self._json = await to_thread.run_sync(parse_body, body, limiter=_parsers)
+        return self._json
+
+
+class LongBodyRoute(APIRoute):
+    """A route whose requests may carry chroma."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Hand the request on as one that parses in slices."""
+        handle = super().get_route_handler()
+
+        async def handle_in_slices(request: Request) -> Response:
+            return await handle(_RequestInSlices(request.scope, request.receive))
+
+        return handle_in_slices
