@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..encoder.errors import CoverdexError
 from .baselines import Dmax, Qmax, SiMPle, TwoDFTM
-from .baselines.system import Progress, System
+from .baselines.system import Progress, System, progress_unit_of
 from .bootstrap import Interval, WorkBootstrap
 from .metrics import evaluate
 from .training_lists import leakage_of_system
@@ -103,7 +103,7 @@ def compare_systems(
     catalogue: Catalogue,
     systems: Iterable[System],
     *,
-    progress_of: Callable[[str], AbstractContextManager[Progress | None]] | None = None,
+    progress_of: Callable[[str, str], AbstractContextManager[Progress | None]] | None = None,
 ) -> list[SystemResult]:
     """Rank a catalogue with several systems and measure each.
 
@@ -114,7 +114,8 @@ def compare_systems(
     systems : iterable of System
         Run one after another.
     progress_of : callable, optional
-        Called with each system's name; gives a context manager that yields a progress callback.
+        Called with each system's name and what its progress counts; gives a context manager that
+        yields a progress callback.
 
     Returns
     -------
@@ -137,7 +138,8 @@ def compare_systems(
         )
     results = []
     for system in systems:
-        showing = progress_of(system.name) if progress_of else nullcontext(None)
+        unit = progress_unit_of(system)
+        showing = progress_of(system.name, unit) if progress_of else nullcontext(None)
         with showing as progress:
             start = time.perf_counter()
             similarities = system.similarity_matrix(chromas, progress=progress)

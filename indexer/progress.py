@@ -1,7 +1,7 @@
 """Progress of a long run: a bar on a terminal, plain lines in a log.
 
-Both go to stderr and say the same: how many performances are done, how many a second, how long the
-rest will take. What was done before this run started (a resumed build) does not count in the rate.
+Both go to stderr and say the same: how much is done, how much a second, how long the rest will
+take. What was done before this run started (a resumed build) does not count in the rate.
 """
 
 from __future__ import annotations
@@ -18,17 +18,25 @@ LOG_INTERVAL = 10.0
 
 
 @contextmanager
-def shown_progress(title: str) -> Iterator[ProgressCallback]:
-    """Give a callback ``(done, total)`` that shows how far a run is, on stderr."""
+def shown_progress(title: str, unit: str = "performances") -> Iterator[ProgressCallback]:
+    """Give a callback ``(done, total)`` that shows how far a run is, on stderr.
+
+    Parameters
+    ----------
+    title : str
+        What is going on, such as ``"embedding"``.
+    unit : str, default "performances"
+        What is counted, in the plural.
+    """
     if sys.stderr.isatty():
-        with _bar(title) as callback:
+        with _bar(title, unit) as callback:
             yield callback
     else:
-        yield _LogLines(title)
+        yield _LogLines(title, unit)
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[ProgressCallback]:
+def _bar(title: str, unit: str) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -43,6 +51,7 @@ def _bar(title: str) -> Iterator[ProgressCallback]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn(unit),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -61,8 +70,9 @@ def _bar(title: str) -> Iterator[ProgressCallback]:
 class _LogLines:
     """Prints a line when the run begins, every ten seconds, and when it is complete."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, unit: str) -> None:
         self._title = title
+        self._unit = unit
         self._pace = _Pace()
         self._printed_at: float | None = None
         self._printed_done: int | None = None
@@ -75,7 +85,7 @@ class _LogLines:
             return
         self._printed_at, self._printed_done = now, done
         pace = f", {rate:.1f}/s, {_clock(left)} left" if rate else ""
-        print(f"{self._title}: {done} of {total} performances{pace}", file=sys.stderr, flush=True)
+        print(f"{self._title}: {done} of {total} {self._unit}{pace}", file=sys.stderr, flush=True)
 
 
 class _Pace:
@@ -85,7 +95,7 @@ class _Pace:
         self._first: tuple[float, int] | None = None
 
     def at(self, done: int, total: int) -> tuple[float, float]:
-        """Return performances per second (0 before the second report) and seconds left."""
+        """Return the rate per second (0 before the second report) and seconds left."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, done)

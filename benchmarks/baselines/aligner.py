@@ -97,6 +97,7 @@ class CrossRecurrenceAligner:
     n_threads: int | None = None
 
     name: ClassVar[str]
+    progress_unit: ClassVar[str] = "pairs"
     long_gaps: ClassVar[bool]
 
     @property

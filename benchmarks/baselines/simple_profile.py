@@ -66,6 +66,7 @@ class SiMPle:
     n_threads: int | None = None
 
     name: ClassVar[str] = "SiMPle"
+    progress_unit: ClassVar[str] = "pairs"
 
     @property
     def parameters(self) -> dict[str, Any]:

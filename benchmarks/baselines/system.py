@@ -52,6 +52,11 @@ class System(Protocol):
         """
 
 
+def progress_unit_of(system: System) -> str:
+    """Say what a system's progress counts: its ``progress_unit``, else performances."""
+    return str(getattr(system, "progress_unit", "performances"))
+
+
 def parameters_of(system: Any) -> dict[str, Any]:
     """Return the fields of a dataclass system by name."""
     return {field.name: getattr(system, field.name) for field in fields(system)}

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...encoder.errors import CoverdexError, InvalidChromaError
-from ..baselines.system import Progress
+from ..baselines.system import Progress, progress_unit_of
 from ..encoder_system import EncoderSystem
 from ..leakage import Known, Leakage, Learnt, check_leakage
 from ..metrics import NothingToEvaluateError, evaluate
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ..evaluation import Evaluation
     from ..leakage import Embed
 
-ProgressOf = Callable[[str], AbstractContextManager[Progress | None]]
+ProgressOf = Callable[[str, str], AbstractContextManager[Progress | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,8 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     ----------
     spec : Spec
     progress_of : callable, optional
-        Called with each system's name; gives a context manager that yields a progress callback.
+        Called with each system's name and what its progress counts; gives a context manager that
+        yields a progress callback.
 
     Raises
     ------
@@ -139,7 +140,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
     for system in systems:
-        with progress_of(system.name) if progress_of else nullcontext(None) as progress:
+        unit = progress_unit_of(system)
+        showing = progress_of(system.name, unit) if progress_of else nullcontext(None)
+        with showing as progress:
             start = time.perf_counter()
             matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
             seconds = time.perf_counter() - start

@@ -47,6 +47,14 @@ def test_a_log_gets_a_line_every_ten_seconds(
     ]
 
 
+def test_other_things_than_performances_are_counted(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with shown_progress("Qmax", "pairs") as progress:
+        progress(5, 9730)
+    assert capsys.readouterr().err.splitlines() == ["Qmax: 5 of 9730 pairs"]
+
+
 def test_hours_are_told(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with shown_progress("embedding") as progress:
         progress(0, 100_000)
