@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..durability_command import durability
 from ..encoder_speed_command import encoder_speed
+from ..evaluator_speed_command import evaluator_speed
 
 if TYPE_CHECKING:
     from .comparison import Comparison
     from .run import Results
 
 benchmark = typer.Typer(no_args_is_help=True, add_completion=False)
+benchmark.command("durability")(durability)
 benchmark.command("encoder-speed")(encoder_speed)
+benchmark.command("evaluator-speed")(evaluator_speed)
 
 
 @benchmark.callback()
