@@ -17,7 +17,7 @@ from .locks import LOCK_NAME, is_read
 from .manifest import MANIFEST_NAME, PARTS, Manifest
 from .plan import DEFAULT_RECALL
 from .snapshot import Snapshot
-from .tuning import build_structure
+from .structure import build_structure
 from .writer import FILE_NAMES, now_in_utc, software_versions, write_parts
 
 _GENERATION_FOLDERS = "generation-"

@@ -39,7 +39,7 @@ from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
 from .performances import PERFORMANCE_ID
 from .queries import SearchOptions
-from .tuning import build_vectors
+from .structure import build_vectors
 from .writer import EMBEDDING, ENCODER_ID_KEY, ROW_GROUP, write_vectors
 
 EMBEDDING_FORMATS = ("parquet", "numpy", "faiss")

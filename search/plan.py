@@ -5,18 +5,22 @@ machine of ``docs/index-format.md`` (2 cores, about 16 GB/s) one query of 64 dim
 0.16 ms at 15,000 vectors, 1.6 ms at 100,000, 16 ms at 1,000,000 — a straight line. Up to
 :data:`FLAT_UP_TO` that is quicker than whatever else a request does, and nothing is lost.
 
-Above, an inverted file (Sivic and Zisserman 2003; Jégou et al. 2011, IEEE TPAMI 33) clusters the
-vectors into lists and asks only the ``nprobe`` lists nearest to the query. The vectors in the lists
-are kept as float16, which loses next to nothing, or with 8 bits per component where memory is
-short. Product quantisation is not planned: with 64 dimensions its codes lose too much.
+Above, an inverted file clusters the vectors into lists and asks only the ``nprobe`` lists nearest
+to the query (:mod:`coverdex.search.inverted_file`). Three forms of it are planned, the first that
+fits into memory: 4-bit codes on half as many principal directions, of which the best are compared
+again as float16; float16 alone; and 8 bits per component, which can lose more than a percent of the
+answers. On a million embeddings of simulated covers the first asks 2.5 times as quickly as the
+second at recall .99 (``docs/performance.md``), for 24 bytes more per vector, half of which are of
+the lists. Codes without refinement are not planned: with 64 dimensions they lose too much.
 
-How many lists to ask is not planned here but measured on the index itself, and so is whether the
-inverted file gains anything: see :mod:`coverdex.search.tuning`.
+How many lists to ask, and how many codes to compare again, is not planned here but measured on the
+index itself, and so is whether the inverted file gains anything: see
+:mod:`coverdex.search.tuning`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +39,13 @@ _LISTS_PER_ROOT = 4
 #: Bytes that an inverted file keeps for the id of each vector.
 _ID_BYTES = 8
 
+#: Structures from the quickest on large indexes to the surest: an inverted file of codes that are
+#: refined, one of whole vectors, and comparing one by one.
+REFINED, INVERTED, FLAT = "refined", "inverted", "flat"
+KINDS = (REFINED, INVERTED, FLAT)
+#: Fewest dimensions of which half the principal directions say enough.
+_REFINED_FROM = 32
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,6 +63,8 @@ class Plan:
         Share of the true nearest ten that searches are to find.
     memory : int or None
         Budget in bytes; None for no limit.
+    kind : str
+        One of :data:`KINDS`.
     reason : str
         One sentence.
     """
@@ -62,6 +75,7 @@ class Plan:
     bytes_per_vector: float
     recall: float
     memory: int | None
+    kind: str
     reason: str
 
     def to_dict(self) -> Mapping[str, Any]:
@@ -81,7 +95,7 @@ def plan(
     *,
     memory: int | None = None,
     recall: float = DEFAULT_RECALL,
-    compare_all: bool = False,
+    kinds: Sequence[str] = KINDS,
 ) -> Plan:
     """Choose the FAISS structure for an index. A pure function.
 
@@ -93,8 +107,9 @@ def plan(
         Bytes that the structure may take when it is served; no limit if not given.
     recall : float, default 0.99
         Share of the true nearest ten that searches are to find; 1 asks for an exact index.
-    compare_all : bool, default False
-        Plan no inverted file, whatever the size: for vectors that lie so that it gains nothing.
+    kinds : sequence of str, default all of KINDS
+        What may be planned, ``FLAT`` in any case: without those of which was measured that they
+        gain nothing on these vectors.
 
     Raises
     ------
@@ -103,25 +118,22 @@ def plan(
     """
     if not 0 < recall <= 1:
         raise IndexPlanError(f"the recall wanted is {recall}; give a share above 0, at most 1")
-    exact = recall == 1 or count <= FLAT_UP_TO or compare_all
-    lists = "" if exact else f"IVF{n_lists(count)},"
-    codes = [("Flat", 4), ("SQfp16", 2), ("SQ8", 1)] if exact else [("SQfp16", 2), ("SQ8", 1)]
-    if recall == 1:
-        codes = codes[:1]  # rounded components may swap neighbours
-    for name, component_bytes in codes:
-        n_bytes = structure_bytes(count, dimension, component_bytes, exact=exact)
+    forms = _forms(count, dimension, recall, kinds)
+    for kind, factory, n_bytes in forms:
         if memory is None or n_bytes <= memory:
             return Plan(
-                factory=lists + name,
+                factory=factory,
                 count=count,
                 dimension=dimension,
                 bytes_per_vector=n_bytes / max(count, 1),
                 recall=recall,
                 memory=memory,
-                reason=_reason(name, count, exact=exact, wanted=recall, compare_all=compare_all),
+                kind=kind,
+                reason=_reason(kind, factory, count, wanted=recall),
             )
+    least = min(n_bytes for _, _, n_bytes in forms)
     raise IndexPlanError(
-        f"{count} vectors of dimension {dimension} at recall {recall} take {n_bytes} bytes at the "
+        f"{count} vectors of dimension {dimension} at recall {recall} take {least} bytes at the "
         f"least, the memory budget is {memory}; give more memory or ask for less recall"
     )
 
@@ -135,21 +147,44 @@ def n_lists(count: int) -> int:
     return lists
 
 
-def structure_bytes(count: int, dimension: int, component_bytes: int, *, exact: bool) -> int:
-    """Count the bytes of a structure: codes, and ids and float32 centroids of an inverted file."""
-    codes = count * dimension * component_bytes
-    if exact:
-        return codes
-    return codes + count * _ID_BYTES + n_lists(count) * dimension * 4
+def _forms(
+    count: int, dimension: int, recall: float, kinds: Sequence[str]
+) -> list[tuple[str, str, int]]:
+    """List what may be planned, best first: kind, factory string, bytes."""
+    vectors = count * dimension  # times bytes per component
+    if recall == 1:
+        return [(FLAT, "Flat", 4 * vectors)]  # rounded components may swap neighbours
+    approximate = [kind for kind in kinds if kind != FLAT and count > FLAT_UP_TO]
+    lists = n_lists(count)
+    ids, centres = count * _ID_BYTES, lists * dimension * 4
+    forms = []
+    if REFINED in approximate and dimension >= _REFINED_FROM:
+        half = dimension // 2
+        factory = f"PCA{half},IVF{lists},PQ{half}x4fsr,Refine(SQfp16)"
+        # Lists are filled up to a multiple of 32 codes, so by 16 on the average.
+        codes = (count + 16 * lists) * (half // 2)
+        forms.append((REFINED, factory, codes + 2 * vectors + ids + centres // 2))
+    if INVERTED in approximate:
+        for name, component_bytes in (("SQfp16", 2), ("SQ8", 1)):
+            n_bytes = component_bytes * vectors + ids + centres
+            forms.append((INVERTED, f"IVF{lists},{name}", n_bytes))
+    if not approximate:
+        forms = [
+            (FLAT, name, component_bytes * vectors)
+            for name, component_bytes in (("Flat", 4), ("SQfp16", 2), ("SQ8", 1))
+        ]
+    return forms
 
 
-def _reason(codes: str, count: int, *, exact: bool, wanted: float, compare_all: bool) -> str:
-    size = {"Flat": "float32", "SQfp16": "float16", "SQ8": "8-bit"}[codes]
-    if not exact:
+def _reason(kind: str, factory: str, count: int, *, wanted: float) -> str:
+    if kind == REFINED:
+        return f"above {FLAT_UP_TO} vectors, an inverted file of 4-bit codes, refined by float16"
+    size = {"Flat": "float32", "SQfp16": "float16", "SQ8": "8-bit"}[factory.split(",")[-1]]
+    if kind == INVERTED:
         return f"above {FLAT_UP_TO} vectors, an inverted file of {size} codes"
     why = f"{count} is at most {FLAT_UP_TO} vectors"
     if wanted == 1:
         why = "recall 1 was asked for"
-    elif compare_all and count > FLAT_UP_TO:
+    elif count > FLAT_UP_TO:
         why = "an inverted file gained too little on these vectors"
     return f"{why}: compared one by one, as {size}"

@@ -1,27 +1,25 @@
-"""Building the FAISS structure of an index, and measuring how it must be asked.
+"""Measuring how an inverted file must be asked.
 
 How many lists of an inverted file a query must visit depends on how the vectors lie. So it is
 measured on the index itself: some of its performances, none of which trained it, ask for their
 neighbours, and the answers are compared with those of an exact search. The smallest ``nprobe`` that
 finds the wanted share of the true nearest ten is kept in the manifest, with all that was measured
-on the way. A figure from other data would not do: synthetic clusters flatter an inverted file, and
+on the way; where the lists hold codes, that is done for several ``k_factor``, and the quickest pair
+is kept. A figure from other data would not do: synthetic clusters flatter an inverted file, and
 vectors that fill all 64 dimensions evenly defeat it, because the true neighbours then lie in a
-quarter of all lists. Where a planned inverted file is not :data:`WORTH_IT` times as quick as
-comparing one by one, the index gets no inverted file.
+quarter of all lists.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import IndexFormatError
-from .plan import AUTO, DEFAULT_RECALL, plan
+from .inverted_file import inverted_file_in, inverted_file_parameters, is_refined
 from .vectors import faiss, nearest_exactly
 
 #: Vectors that train an approximate index are drawn with this seed.
@@ -37,104 +35,12 @@ N_EXACT = 20
 WORTH_IT = 2.0
 #: Neighbours that are compared: the first ten decide, a hundred are reported.
 DEPTHS = (10, 100)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A FAISS index and what the manifest says about it.
-
-    Parameters
-    ----------
-    index : faiss.Index
-        Filled.
-    factory : str
-        Its factory string.
-    search_parameters, plan : mapping
-        See :class:`~coverdex.search.manifest.Manifest`.
-    """
-
-    index: Any
-    factory: str
-    search_parameters: Mapping[str, Any]
-    plan: Mapping[str, Any]
-
-
-def build_structure(
-    embeddings: NDArray[np.float32],
-    *,
-    factory: str = AUTO,
-    search_parameters: Mapping[str, Any] | None = None,
-    memory: int | None = None,
-    recall: float = DEFAULT_RECALL,
-) -> Structure:
-    """Plan, train, fill and measure the FAISS structure of an index.
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, dimension), float32
-    factory : str, default "auto"
-        FAISS factory string; ``"auto"`` plans one (:func:`~coverdex.search.plan.plan`).
-    search_parameters : mapping, optional
-        How it shall be asked; measured if not given and it is an inverted file.
-    memory, recall
-        See :func:`~coverdex.search.plan.plan`.
-
-    Raises
-    ------
-    IndexFormatError
-        When FAISS does not know the factory string, or there are too few vectors to train it.
-    IndexPlanError
-        As :func:`~coverdex.search.plan.plan`.
-    """
-    said: dict[str, Any] = {}
-    if factory == AUTO:
-        planned = plan(len(embeddings), embeddings.shape[1], memory=memory, recall=recall)
-        factory = planned.factory
-        said |= planned.to_dict()
-    index = build_vectors(embeddings, factory)
-    if search_parameters is None and isinstance(index, faiss.IndexIVF) and len(embeddings) > 1:
-        search_parameters, measured = measure(index, embeddings, recall=recall)
-        said |= {"recall_wanted": recall, "measured": measured}
-        if "reason" in said and not _is_worth_it(measured):
-            planned = plan(*embeddings.shape, memory=memory, recall=recall, compare_all=True)
-            said |= {**planned.to_dict(), "measured": {"factory": factory, **measured}}
-            factory, search_parameters = planned.factory, {}
-            index = build_vectors(embeddings, factory)
-    return Structure(index, factory, dict(search_parameters or {}), said)
-
-
-def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
-    """Make a FAISS index of embeddings.
-
-    Parameters
-    ----------
-    embeddings : ndarray, shape (n, dimension), float32
-    factory : str
-        FAISS factory string, such as ``"Flat"`` or ``"IVF1024,SQfp16"``.
-
-    Returns
-    -------
-    faiss.Index
-        Trained on a seeded sample where it needs training, and filled.
-
-    Raises
-    ------
-    IndexFormatError
-        When FAISS does not know the factory string, or there are too few vectors to train it.
-    """
-    n, dimension = embeddings.shape
-    try:
-        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-        if not index.is_trained:
-            rows = training_rows(n, int(getattr(index, "nlist", 256)))
-            index.train(embeddings if rows is None else np.ascontiguousarray(embeddings[rows]))
-        index.add(embeddings)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise IndexFormatError(
-            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
-        ) from None
-    return index
+#: How many times as many as wanted are compared again, where the lists hold codes.
+K_FACTORS = (32, 16, 8, 4)
+#: More lists than these are not tried once the recall has stopped growing by this much: the codes
+#: and not the lists are then what loses it.
+_STALLED = 5e-4
+_DECIDES = f"recall_at_{DEPTHS[0]}"
 
 
 def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
@@ -151,12 +57,12 @@ def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
 def measure(
     index: Any, embeddings: NDArray[np.float32], *, recall: float
 ) -> tuple[dict[str, int], dict[str, Any]]:
-    """Find the smallest ``nprobe`` that reaches a recall, for an inverted file of embeddings.
+    """Find how an inverted file of embeddings is asked most quickly at a recall.
 
     Parameters
     ----------
-    index : faiss.IndexIVF
-        Filled with the embeddings, row for row.
+    index : faiss.Index
+        Holds an inverted file; filled with the embeddings, row for row.
     embeddings : ndarray, shape (n, dimension), float32
     recall : float
         Share of the true nearest ten to find.
@@ -164,35 +70,97 @@ def measure(
     Returns
     -------
     search_parameters : dict
-        ``{"nprobe": ...}``; all lists if none reached it.
+        ``{"nprobe": ...}``, with ``"k_factor"`` where the lists hold codes; the last tried if none
+        reached it.
     measured : dict
-        ``n_queries``, whether the recall was ``reached``, and per ``nprobe`` tried the recall at
-        each depth and the queries per second of one thread; the same of comparing one by one.
+        ``n_queries``, whether the recall was ``reached``, and for all that was tried the recall at
+        each depth and the queries per second of one thread, top ten; the same of comparing one by
+        one.
     """
-    rows = _asking_rows(len(embeddings), int(index.nlist))
+    inverted_file = inverted_file_in(index)
+    n_lists = int(inverted_file.nlist)
+    rows = _asking_rows(len(embeddings), n_lists)
     queries = np.ascontiguousarray(embeddings[rows])
     depth = min(max(DEPTHS), len(embeddings) - 1)
     _, exact = nearest_exactly(embeddings, queries, depth + 1)
-    truth = _without_self(exact, rows, depth)
-    tried: list[dict[str, Any]] = []
-    reached = False
-    for n_probe in _probes(int(index.nlist)):
-        found, rate = _ask(index, queries, depth + 1, n_probe)
-        shares = _shares(_without_self(found, rows, depth), truth)
-        tried.append({"nprobe": n_probe, **shares, "queries_per_second": round(rate)})
-        reached = shares[f"recall_at_{DEPTHS[0]}"] >= recall
-        if reached:
-            break
-    return {"nprobe": tried[-1]["nprobe"]}, {
+    asked = _Asked(index, queries, rows, _without_self(exact, rows, depth), recall)
+    if is_refined(index):
+        least = 1
+        for k_factor in K_FACTORS:
+            reached_at = asked.climb(_probes(n_lists, least), k_factor)
+            if reached_at is None:
+                break  # comparing fewer again reaches less
+            least = reached_at
+    else:
+        asked.climb(_probes(n_lists), None)
+    best = asked.best()
+    return {name: best[name] for name in ("nprobe", "k_factor") if name in best}, {
         "n_queries": len(rows),
-        "reached": reached,
+        "reached": asked.reached(best),
+        "queries_per_second": best["queries_per_second"],
         "exact_queries_per_second": round(_exact_rate(embeddings, queries[:N_EXACT])),
-        "tried": tried,
+        "tried": asked.tried,
     }
 
 
-def _is_worth_it(measured: Mapping[str, Any]) -> bool:
-    rate = measured["tried"][-1]["queries_per_second"]
+class _Asked:
+    """An index, who asks it, and what was tried."""
+
+    def __init__(
+        self,
+        index: Any,
+        queries: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        truth: NDArray[np.int64],
+        recall: float,
+    ) -> None:
+        self._index, self._queries, self._rows, self._truth = index, queries, rows, truth
+        self._recall = recall
+        self.tried: list[dict[str, Any]] = []
+
+    def climb(self, probes: Sequence[int], k_factor: int | None) -> int | None:
+        """Try ever more lists until the recall is reached; return how many that took."""
+        before = -1.0
+        for n_probe in probes:
+            entry = self._try(n_probe, k_factor)
+            self.tried.append(entry)
+            if self.reached(entry):
+                return n_probe
+            found = entry[_DECIDES]
+            if k_factor is not None and found > 0.5 and found - before < _STALLED:
+                return None
+            before = found
+        return None
+
+    def reached(self, entry: Mapping[str, Any]) -> bool:
+        """Say whether one of those tried has the recall."""
+        return bool(entry[_DECIDES] >= self._recall)
+
+    def best(self) -> dict[str, Any]:
+        """Return the quickest that has the recall; the last if none has."""
+        enough = [entry for entry in self.tried if self.reached(entry)]
+        return max(enough, key=lambda e: e["queries_per_second"]) if enough else self.tried[-1]
+
+    def _try(self, n_probe: int, k_factor: int | None) -> dict[str, Any]:
+        entry: dict[str, Any] = {"nprobe": n_probe}
+        if k_factor is not None:
+            entry["k_factor"] = k_factor
+        rates = []
+        # The depth decides how many are compared again, so each is asked for by itself.
+        for depth in DEPTHS:
+            shown = min(depth, self._truth.shape[1])
+            found, rate = _ask(self._index, self._queries, shown + 1, n_probe, k_factor or 1)
+            near = self._truth[:, :shown]
+            was_found = near[:, :, None] == _without_self(found, self._rows, shown)[:, None]
+            entry[f"recall_at_{depth}"] = round(float(was_found.any(axis=2).mean()), 4)
+            rates.append(rate)
+        entry["queries_per_second"] = round(rates[0])
+        return entry
+
+
+def is_worth_it(measured: Mapping[str, Any]) -> bool:
+    """Say whether the recall was reached, :data:`WORTH_IT` times as quickly as one by one."""
+    rate = measured["queries_per_second"]
     quick = rate >= WORTH_IT * measured["exact_queries_per_second"]
     return bool(measured["reached"]) and quick
 
@@ -201,7 +169,7 @@ def _exact_rate(embeddings: NDArray[np.float32], queries: NDArray[np.float32]) -
     """Compare single queries with every vector on one thread; return the queries per second."""
     start = time.perf_counter()
     for query in queries:
-        nearest_exactly(embeddings, query[np.newaxis], min(max(DEPTHS), len(embeddings)))
+        nearest_exactly(embeddings, query[np.newaxis], min(DEPTHS[0], len(embeddings)))
     return len(queries) / (time.perf_counter() - start)
 
 
@@ -215,18 +183,17 @@ def _asking_rows(n: int, n_lists: int) -> NDArray[np.int64]:
     return np.sort(chosen)
 
 
-def _probes(n_lists: int) -> list[int]:
-    """Numbers of lists to try: each about 1.4 times the last, up to all."""
-    steps = {round(2 ** (i / 2)) for i in range(2 * n_lists.bit_length())}
-    return [*sorted(step for step in steps if step < n_lists), n_lists]
+def _probes(n_lists: int, least: int = 1) -> list[int]:
+    """Numbers of lists to try from ``least`` on: each about 1.2 times the last, up to all."""
+    steps = {least, *(round(2 ** (i / 4)) for i in range(4 * n_lists.bit_length()))}
+    return [*sorted(step for step in steps if least <= step < n_lists), n_lists]
 
 
 def _ask(
-    index: Any, queries: NDArray[np.float32], limit: int, n_probe: int
+    index: Any, queries: NDArray[np.float32], limit: int, n_probe: int, k_factor: float
 ) -> tuple[NDArray[np.int64], float]:
     """Search on one thread; return the rows found and the queries per second."""
-    parameters = faiss.SearchParametersIVF()
-    parameters.nprobe = n_probe
+    parameters = inverted_file_parameters(index, n_probe, k_factor)
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -246,13 +213,3 @@ def _without_self(
     own[~own.any(axis=1), -1] = True
     others: NDArray[np.int64] = found[~own].reshape(len(rows), depth)
     return others
-
-
-def _shares(found: NDArray[np.int64], truth: NDArray[np.int64]) -> dict[str, float]:
-    """Say at each depth which share of the true neighbours was found."""
-    shares = {}
-    for depth in DEPTHS:
-        near = truth[:, :depth]
-        was_found = (near[:, :, np.newaxis] == found[:, np.newaxis, :depth]).any(axis=2)
-        shares[f"recall_at_{depth}"] = round(float(was_found.mean()), 4)
-    return shares

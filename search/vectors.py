@@ -34,11 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import IndexFormatError
+from .inverted_file import inverted_file_in, inverted_file_parameters
 from .selection import Selection
 from .selection import faiss as faiss  # everybody takes it from here, with the threshold set
 
 #: Queries × dimension from which FAISS multiplies matrices; see above.
 BLAS_THRESHOLD = 4 * 64
+#: Where the parameters do not say it: how many times as many as wanted are compared again.
+DEFAULT_K_FACTOR = 16
 faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
 
 
@@ -50,13 +53,16 @@ class Vectors:
     index : faiss.Index
         Under the inner product.
     search_parameters : mapping
-        Such as ``{"nprobe": 16}``; given with each call, the index is never changed.
+        Such as ``{"nprobe": 16, "k_factor": 8}``; given with each call, the index is never changed.
     """
 
     def __init__(self, index: Any, search_parameters: Mapping[str, Any]) -> None:
         self._index = index
         self._parameters = dict(search_parameters)
         self._is_flat = isinstance(index, faiss.IndexFlat)
+        inverted_file = inverted_file_in(index)
+        #: Lists of an inverted file; 0 where there is none.
+        self.n_lists = 0 if inverted_file is None else int(inverted_file.nlist)
         #: Number of vectors.
         self.count = int(index.ntotal)
         self.exact: NDArray[np.float32] | None = None
@@ -81,6 +87,10 @@ class Vectors:
         if index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise IndexFormatError(f"{path} is not an index under the inner product; rebuild it")
         return cls(index, search_parameters)
+
+    def with_parameters(self, search_parameters: Mapping[str, Any]) -> Vectors:
+        """Return the same index, asked with other parameters."""
+        return Vectors(self._index, search_parameters)
 
     @property
     def dimension(self) -> int:
@@ -169,10 +179,11 @@ class Vectors:
     def _search_parameters(self, selection: Selection | None, exact: bool) -> Any:
         """Put what is special about one call into FAISS's parameters; None if nothing is."""
         parameters: Any
-        if isinstance(self._index, faiss.IndexIVF):
-            parameters = faiss.SearchParametersIVF()
-            parameters.nprobe = self._n_probe(selection, exact)
-        elif isinstance(self._index, faiss.IndexHNSW):
+        if self.n_lists:
+            k_factor = float(self._parameters.get("k_factor", DEFAULT_K_FACTOR))
+            n_probe = self._n_probe(selection, exact)
+            return inverted_file_parameters(self._index, n_probe, k_factor, selection)
+        if isinstance(self._index, faiss.IndexHNSW):
             parameters = faiss.SearchParametersHNSW()
             parameters.efSearch = int(self._parameters.get("efSearch", 128))
         elif selection is None:
@@ -186,11 +197,10 @@ class Vectors:
 
     def _n_probe(self, selection: Selection | None, exact: bool) -> int:
         """Say how many lists to ask: more where fewer of their rows may be found."""
-        n_lists = int(self._index.nlist)
-        n_probe = int(self._parameters.get("nprobe", max(1, n_lists // 16)))
+        n_probe = int(self._parameters.get("nprobe", max(1, self.n_lists // 16)))
         if selection is not None:
             n_probe = -(-n_probe * self.count // max(selection.n_rows, 1))
-        return n_lists if exact else min(n_probe, n_lists)
+        return self.n_lists if exact else min(n_probe, self.n_lists)
 
 
 class _FlatMemory:

@@ -23,7 +23,7 @@ from .locks import WriterLock
 from .manifest import EMBEDDINGS, MANIFEST_NAME, PERFORMANCES, VECTORS, FileRecord, Manifest
 from .performances import PERFORMANCE_ID, normalised
 from .plan import AUTO, DEFAULT_RECALL
-from .tuning import build_structure
+from .structure import build_structure
 from .vectors import faiss
 
 #: Where the parts of the first generation lie.

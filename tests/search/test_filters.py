@@ -34,12 +34,15 @@ def ids_of(candidates: list) -> list[str]:
     return [candidate.performance_id for candidate in candidates]
 
 
-@pytest.fixture(scope="module", params=["Flat", "SQfp16", "IVF4,SQfp16", "HNSW16"])
+@pytest.fixture(
+    scope="module",
+    params=["Flat", "SQfp16", "IVF4,SQfp16", "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)", "HNSW16"],
+)
 def filtered_index(
     request: pytest.FixtureRequest, catalogue: MadeUp, tmp_path_factory: pytest.TempPathFactory
 ) -> Index:
     folder = tmp_path_factory.mktemp("filters") / "i"
-    parameters = {"nprobe": 4} if request.param.startswith("IVF") else {}
+    parameters = {"nprobe": 4} if "IVF" in request.param else {}
     catalogue.write(folder, factory=request.param, search_parameters=parameters)
     return Index.open(folder)
 

@@ -199,11 +199,13 @@ def test_bad_limits_are_refused(index: Index, catalogue: MadeUp, limit: object) 
         index.search(catalogue.embeddings[0], limit=limit)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("factory", ["Flat", "SQfp16", "IVF4,SQ8"])
+@pytest.mark.parametrize(
+    "factory", ["Flat", "SQfp16", "IVF4,SQ8", "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)"]
+)
 def test_every_factory_answers_and_reads_exact_embeddings_back(
     catalogue: MadeUp, tmp_path: Path, factory: str
 ) -> None:
-    parameters = {"nprobe": 4} if factory.startswith("IVF") else {}
+    parameters = {"nprobe": 4} if "IVF" in factory else {}
     catalogue.write(tmp_path / "i", factory=factory, search_parameters=parameters)
     for mmap in (True, False):
         opened = Index.open(tmp_path / "i", mmap=mmap)

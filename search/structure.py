@@ -1,0 +1,148 @@
+"""The FAISS structure of an index: planned, trained, filled, and measured on its own vectors.
+
+Where a planned inverted file does not reach the wanted recall on these vectors, or is not
+:data:`~coverdex.search.tuning.WORTH_IT` times as quick as comparing one by one, the next simpler
+structure is tried (:data:`~coverdex.search.plan.KINDS`), down to comparing one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import IndexFormatError
+from .inverted_file import inverted_file_in, rotate_without_mean
+from .plan import AUTO, DEFAULT_RECALL, KINDS, Plan, plan
+from .tuning import is_worth_it, measure, training_rows
+from .vectors import faiss
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A FAISS index and what the manifest says about it.
+
+    Parameters
+    ----------
+    index : faiss.Index
+        Filled.
+    factory : str
+        Its factory string.
+    search_parameters, plan : mapping
+        See :class:`~coverdex.search.manifest.Manifest`.
+    """
+
+    index: Any
+    factory: str
+    search_parameters: Mapping[str, Any]
+    plan: Mapping[str, Any]
+
+
+def build_structure(
+    embeddings: NDArray[np.float32],
+    *,
+    factory: str = AUTO,
+    search_parameters: Mapping[str, Any] | None = None,
+    memory: int | None = None,
+    recall: float = DEFAULT_RECALL,
+) -> Structure:
+    """Plan, train, fill and measure the FAISS structure of an index.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, dimension), float32
+    factory : str, default "auto"
+        FAISS factory string; ``"auto"`` plans one (:func:`~coverdex.search.plan.plan`).
+    search_parameters : mapping, optional
+        How it shall be asked; measured if not given and it is an inverted file.
+    memory, recall
+        See :func:`~coverdex.search.plan.plan`.
+
+    Raises
+    ------
+    IndexFormatError
+        When FAISS does not know the factory string, or there are too few vectors to train it.
+    IndexPlanError
+        As :func:`~coverdex.search.plan.plan`.
+    """
+    if factory == AUTO:
+        return _build_planned(embeddings, search_parameters, memory, recall)
+    index = build_vectors(embeddings, factory)
+    said: dict[str, Any] = {}
+    if search_parameters is None and _can_be_measured(index, embeddings):
+        search_parameters, measured = measure(index, embeddings, recall=recall)
+        said = {"recall_wanted": recall, "measured": measured}
+    return Structure(index, factory, dict(search_parameters or {}), said)
+
+
+def _build_planned(
+    embeddings: NDArray[np.float32],
+    search_parameters: Mapping[str, Any] | None,
+    memory: int | None,
+    recall: float,
+) -> Structure:
+    """Build what is planned; what turns out to gain nothing makes way for the next kind."""
+    kinds: Sequence[str] = KINDS
+    given_up: dict[str, Any] = {}
+    while True:
+        planned = plan(*embeddings.shape, memory=memory, recall=recall, kinds=kinds)
+        index = build_vectors(embeddings, planned.factory)
+        said: dict[str, Any] = {**planned.to_dict(), **given_up}
+        if search_parameters is not None or not _can_be_measured(index, embeddings):
+            return Structure(index, planned.factory, dict(search_parameters or {}), said)
+        found, measured = measure(index, embeddings, recall=recall)
+        if is_worth_it(measured):
+            said["measured"] = measured
+            return Structure(index, planned.factory, found, said)
+        given_up = {"measured": {"factory": planned.factory, **measured}}
+        kinds = _after(planned)
+
+
+def _after(planned: Plan) -> Sequence[str]:
+    """Return the kinds that come after a plan's."""
+    return KINDS[KINDS.index(planned.kind) + 1 :]
+
+
+def _can_be_measured(index: Any, embeddings: NDArray[np.float32]) -> bool:
+    return inverted_file_in(index) is not None and len(embeddings) > 1
+
+
+def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
+    """Make a FAISS index of embeddings.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n, dimension), float32
+    factory : str
+        FAISS factory string, such as ``"Flat"`` or ``"IVF1024,SQfp16"``.
+
+    Returns
+    -------
+    faiss.Index
+        Trained on a seeded sample where it needs training, and filled.
+
+    Raises
+    ------
+    IndexFormatError
+        When FAISS does not know the factory string, or there are too few vectors to train it.
+    """
+    n, dimension = embeddings.shape
+    try:
+        index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            inverted_file = inverted_file_in(index)
+            n_lists = 256 if inverted_file is None else int(inverted_file.nlist)
+            rows = training_rows(n, n_lists)
+            sample = embeddings if rows is None else np.ascontiguousarray(embeddings[rows])
+            rotate_without_mean(index, sample)
+            index.train(sample)
+        index.add(embeddings)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise IndexFormatError(
+            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
+        ) from None
+    return index
