@@ -5,14 +5,12 @@ sorted rows: n x n floats, n x n positions, n x n flags. Ours counts in blocks. 
 planted catalogue of Da-TACOS' size, one after the other in processes of their own, so that each has
 its own peak of memory; only their ratio is meant to be read.
 
-``python -m coverdex.benchmarks.evaluator_speed [--works 1000 --noise-works 2000 --threads 2]``
-prints both as JSON.
+``coverdex benchmark evaluator-speed --threads 2`` prints both; so does ``python -m
+coverdex.benchmarks.evaluator_speed``.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -118,23 +116,38 @@ def _peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * _KIB
 
 
-def main() -> None:
-    """Measure both ways and print them with their ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--works", type=int, default=1000, help="works of 13 performances")
-    parser.add_argument("--noise-works", type=int, default=2000, help="works of one")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    asked = parser.parse_args()
-    sizes = (13,) * asked.works + (1,) * asked.noise_works
-    results = {way: measured(way, sizes, asked.threads) for way in WAYS}
-    document: dict[str, Any] = {"n_performances": sum(sizes), "threads": asked.threads, **results}
+def compare_ways(works: int, noise_works: int, threads: int) -> dict[str, Any]:
+    """Measure both ways.
+
+    Parameters
+    ----------
+    works, noise_works : int
+        Works of 13 performances, and of one.
+    threads : int
+        That each way may use.
+
+    Returns
+    -------
+    dict
+        ``coverdex`` and ``plain`` as :func:`measured` gives them, ``times_faster``,
+        ``times_less_cpu`` and ``times_less_memory`` where neither failed, and the environment.
+    """
+    from .report.run import environment
+
+    sizes = (13,) * works + (1,) * noise_works
+    results = {way: measured(way, sizes, threads) for way in WAYS}
+    document: dict[str, Any] = {"n_performances": sum(sizes), "threads": threads, **results}
     if all("seconds" in result for result in results.values()):
         ours, plain = results["coverdex"], results["plain"]
         document["times_faster"] = plain["seconds"] / ours["seconds"]
         document["times_less_cpu"] = plain["cpu_seconds"] / ours["cpu_seconds"]
         document["times_less_memory"] = plain["peak_mib"] / ours["peak_mib"]
-    print(json.dumps(document, indent=2))
+    return {**document, "environment": environment()}
 
 
 if __name__ == "__main__":
-    main()
+    import typer
+
+    from .evaluator_speed_command import evaluator_speed
+
+    typer.run(evaluator_speed)
