@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         ChromaKind,
     )
     from .chroma_file import ChromaFile, read_chroma, write_chroma
-    from .encoder import Encoder, PreparedChroma
+    from .encoder import Encoder
     from .errors import (
         CheckpointError,
         CoverdexError,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         NotFoundError,
         TrainingError,
     )
-    from .preprocessing import Preprocessing
+    from .preprocessing import PreparedChroma, Preprocessing
 
 _HOME_OF = {
     "EncoderNetwork": "architectures",
@@ -72,7 +72,6 @@ _HOME_OF = {
     "read_chroma": "chroma_file",
     "write_chroma": "chroma_file",
     "Encoder": "encoder",
-    "PreparedChroma": "encoder",
     "CheckpointError": "errors",
     "CoverdexError": "errors",
     "FeatureFileError": "errors",
@@ -80,6 +79,7 @@ _HOME_OF = {
     "InvalidChromaError": "errors",
     "NotFoundError": "errors",
     "TrainingError": "errors",
+    "PreparedChroma": "preprocessing",
     "Preprocessing": "preprocessing",
 }
 

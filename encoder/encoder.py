@@ -16,7 +16,6 @@ Threads are torch's: ``OMP_NUM_THREADS`` in the environment or ``torch.set_num_t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ from numpy.typing import NDArray
 from .architectures import EncoderNetwork, build_architecture
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .chroma import N_PITCH_CLASSES, Chroma, ChromaKind
-from .errors import CheckpointError, IncompatibleError
+from .errors import CheckpointError, IncompatibleError, InvalidChromaError
+from .preprocessing import PreparedChroma as PreparedChroma
 from .preprocessing import Preprocessing
 
 #: Tracks are gathered from the iterator in groups of this many batches, and sorted by length within
@@ -37,19 +37,6 @@ BATCHES_PER_GROUP = 8
 #: batch when its padded tracks have so many: long tracks make small batches, memory stays bounded.
 MAX_FRAMES_PER_GROUP = 2_000_000
 MAX_FRAMES_PER_BATCH = 65_536
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedChroma:
-    """Chroma after an encoder's preprocessing: what its network reads.
-
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (n_frames, 12), float32
-        Preprocessed chroma.
-    """
-
-    values: NDArray[np.float32]
 
 
 class Encoder:
@@ -178,7 +165,8 @@ class Encoder:
         Raises
         ------
         InvalidChromaError, IncompatibleError
-            As :meth:`prepare`.
+            As :meth:`prepare`; and with ``reason="not-finite"`` where NaN or infinite values came
+            in after the chroma was checked.
         """
         vector: NDArray[np.float32] = self._embed_batch([self._values(chroma)])[0]
         return vector
@@ -208,7 +196,7 @@ class Encoder:
         Raises
         ------
         InvalidChromaError, IncompatibleError
-            As :meth:`prepare`, when the track is reached.
+            As :meth:`embed`, when the track is reached.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
@@ -246,11 +234,17 @@ class Encoder:
     def _embed_batch(self, tracks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed ``(n_frames, 12)`` arrays as one batch: ``(n, dimension)`` float32."""
         if self._inference is not None:
-            inferred: NDArray[np.float32] = self._inference(tracks).numpy()
-            return inferred
-        x, n_valid = padded(tracks)
-        embeddings = self._network(x.to(self._device), n_valid.to(self._device))
-        vectors: NDArray[np.float32] = embeddings.cpu().numpy()
+            embeddings = self._inference(tracks)
+        else:
+            x, n_valid = padded(tracks)
+            embeddings = self._network(x.to(self._device), n_valid.to(self._device)).cpu()
+        vectors: NDArray[np.float32] = embeddings.numpy()
+        if not np.isfinite(vectors).all():
+            raise InvalidChromaError(
+                "chroma has NaN or infinite values that came in after it was checked; "
+                "don't write to the values of a Chroma, make a new one",
+                reason="not-finite",
+            )
         return vectors
 
 

@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .chroma import MAX_FRAME_RATE, Chroma
+from .chroma import MAX_FRAME_RATE, N_PITCH_CLASSES, Chroma
 from .errors import CheckpointError, InvalidChromaError
 
 Scaling = Literal["min-max", "max"]
@@ -123,6 +123,36 @@ class Preprocessing:
         if self.exponent != 1.0:
             values = values**self.exponent
         return np.ascontiguousarray(values, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedChroma:
+    """Chroma after preprocessing: what a network reads.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n_frames, 12), float32
+        Preprocessed chroma, at least one frame.
+
+    Raises
+    ------
+    InvalidChromaError
+        ``reason="wrong-shape"`` or ``"no-frames"``.
+    """
+
+    values: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != N_PITCH_CLASSES:
+            raise InvalidChromaError(
+                f"prepared chroma has shape {self.values.shape}; give (n_frames, "
+                f"{N_PITCH_CLASSES}) as Encoder.prepare makes it",
+                reason="wrong-shape",
+            )
+        if not len(self.values):
+            raise InvalidChromaError(
+                "prepared chroma has no frames; give at least one", reason="no-frames"
+            )
 
 
 def resampled(
