@@ -45,7 +45,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..encoder.errors import CoverdexError
-from ..search.durability import sync, write_file
+from ..search.durability import naming, sync, write_file
 from .performance import PerformanceRecord, records_schema, records_table
 from .rejection import Rejection
 
@@ -168,8 +168,10 @@ def write_shard(
     )
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=metadata.column_names)
-        sync(temporary)
+        with naming(path):
+            names = metadata.column_names
+            pq.write_table(table, temporary, compression="zstd", use_dictionary=names)
+            sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

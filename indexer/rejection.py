@@ -22,6 +22,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..search.durability import naming, sync
+
 REJECTION_SCHEMA = pa.schema(
     [
         pa.field("path", pa.string()),
@@ -76,8 +78,14 @@ def write_rejections(path: str | Path, rejections: Iterable[Rejection]) -> Path:
     ordered = sorted(rejections, key=lambda r: (r.path, r.performance or "", r.reason))
     table = pa.Table.from_pylist([asdict(r) for r in ordered], schema=REJECTION_SCHEMA)
     temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    try:
+        with naming(path):
+            pq.write_table(table, temporary)
+            sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .changes import Change, Operation
-from .durability import sync
+from .durability import naming, sync
 from .errors import IndexFormatError
 
 _MAGIC = b"CVDXLOG1"
@@ -169,11 +169,12 @@ class ChangeLog:
         if self._has_remains:
             self._cut()
         try:
-            written = 0
-            while written < len(content):
-                written += os.pwrite(self._file, content[written:], self._end + written)
-            if self._durable:
-                _flush(self._file)
+            with naming(self._path):
+                written = 0
+                while written < len(content):
+                    written += os.pwrite(self._file, content[written:], self._end + written)
+                if self._durable:
+                    _flush(self._file)
         except BaseException:
             # What remains of this record would look like damage behind the next one.
             self._has_remains = True

@@ -68,7 +68,12 @@ def compacted(folder: Path, snapshot: Snapshot, factory: str) -> Manifest:
         made_by=software_versions(),
         generation=number,
     )
-    manifest.write(folder)
+    try:
+        manifest.write(folder)
+    except BaseException:
+        if Manifest.read(folder).generation != number:  # nobody reads it, and the disk may be full
+            shutil.rmtree(target, ignore_errors=True)
+        raise
     return manifest
 
 

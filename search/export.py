@@ -32,9 +32,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from .candidate import Candidate
-from .durability import folder_in_the_making, publish_folder, sync
+from .durability import folder_in_the_making, naming, publish_folder, sync
 from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
 from .performances import PERFORMANCE_ID
@@ -99,9 +100,10 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
         else:
             table = index.performances.select([PERFORMANCE_ID])
             table = table.replace_schema_metadata(_encoder_of(index))
-            pq.write_table(table, made / "performance_ids.parquet")
+            with naming(made / "performance_ids.parquet"):
+                pq.write_table(table, made / "performance_ids.parquet")
             if file_format == "numpy":
-                np.save(made / "embeddings.npy", index.embeddings)
+                _write_numpy(made / "embeddings.npy", index.embeddings)
             else:
                 write_vectors(made / "vectors.faiss", build_vectors(index.embeddings, "Flat"))
         names = sorted(path.name for path in made.iterdir())
@@ -251,11 +253,19 @@ def _encoder_of(index: Index) -> dict[bytes, bytes]:
     return {ENCODER_ID_KEY: index.manifest.encoder_id.encode()}
 
 
+def _write_numpy(path: Path, array: NDArray[np.float32]) -> None:
+    """Write what ``np.save`` writes; that does not pass on why the disk refuses."""
+    with naming(path), path.open("wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.ascontiguousarray(array).data)
+
+
 def _write_parquet(index: Index, path: Path) -> None:
     table, embeddings = index.performances, index.embeddings
     field = pa.field(EMBEDDING, pa.list_(pa.float32()), nullable=False)
     schema = table.schema.append(field).with_metadata(_encoder_of(index))
-    with pq.ParquetWriter(path, schema, compression="none") as writer:
+    with naming(path), pq.ParquetWriter(path, schema, compression="none") as writer:
         for start in range(0, max(len(embeddings), 1), ROW_GROUP):
             block = embeddings[start : start + ROW_GROUP]
             offsets = np.arange(0, block.size + 1, max(embeddings.shape[1], 1), dtype=np.int32)

@@ -11,6 +11,7 @@ them, however it dies. On network file systems they work as far as those do.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,9 +51,10 @@ class WriterLock:
             if path.exists() and os.path.samestat(os.fstat(self._file), path.stat()):
                 break
             os.close(self._file)
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         self.is_held = True
+        os.ftruncate(self._file, 0)
+        with suppress(OSError):  # a full disk must not keep anybody from removing something
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def _take(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

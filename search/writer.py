@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .durability import folder_in_the_making, publish_folder, sync
+from .durability import folder_in_the_making, naming, publish_folder, sync
 from .errors import IndexExistsError, IndexFormatError
 from .locks import WriterLock
 from .manifest import EMBEDDINGS, MANIFEST_NAME, PERFORMANCES, VECTORS, FileRecord, Manifest
@@ -206,10 +206,10 @@ def write_parts(
     """
     paths = {part: folder / name for part, name in FILE_NAMES.items()}
     write_vectors(paths[VECTORS], vectors)
-    pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
-    write_embeddings(
-        paths[EMBEDDINGS], performances.column(PERFORMANCE_ID), embeddings, encoder_id=encoder_id
-    )
+    with naming(paths[PERFORMANCES]):
+        pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
+    ids = performances.column(PERFORMANCE_ID)
+    write_embeddings(paths[EMBEDDINGS], ids, embeddings, encoder_id=encoder_id)
     for path in paths.values():
         sync(path)
     return {part: FileRecord.of(path, folder) for part, path in paths.items()}
@@ -221,7 +221,7 @@ def write_vectors(path: Path, index: Any) -> None:
     FAISS's own writer leaves the last block to a ``fclose`` whose failure it does not pass on.
     """
     failures: list[OSError] = []
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
 
         def write(block: bytes) -> int:
             try:
@@ -233,9 +233,10 @@ def write_vectors(path: Path, index: Any) -> None:
         try:
             faiss.write_index(index, faiss.PyCallbackIOWriter(write))
         except RuntimeError:
-            if failures:
-                raise failures[0] from None
-            raise
+            if not failures:
+                raise
+        if failures:  # FAISS may go on after a block that was not written
+            raise failures[0]
 
 
 def write_embeddings(
@@ -267,7 +268,7 @@ def write_embeddings(
     )
     # Unit vectors do not compress, and a dictionary of floats only grows.
     options = {"compression": "none", "use_dictionary": [PERFORMANCE_ID]}
-    with pq.ParquetWriter(path, schema, **options) as writer:
+    with naming(path), pq.ParquetWriter(path, schema, **options) as writer:
         for start in range(0, len(embeddings), ROW_GROUP):
             block = np.ascontiguousarray(embeddings[start : start + ROW_GROUP])
             values = pa.FixedSizeListArray.from_arrays(

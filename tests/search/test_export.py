@@ -80,10 +80,17 @@ def test_exports_overwrite_nothing_and_leave_nothing_half(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(exporting, "_write_numpy", full)
     with pytest.raises(OSError, match="No space"):
         export_embeddings(index, tmp_path / "out", file_format="numpy")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_numpy_files_are_as_numpy_writes_them(index: Index, tmp_path: Path) -> None:
+    export_embeddings(index, tmp_path / "out", file_format="numpy")
+    np.save(tmp_path / "expected.npy", index.embeddings)
+    written = (tmp_path / "out" / "embeddings.npy").read_bytes()
+    assert written == (tmp_path / "expected.npy").read_bytes()
 
 
 def test_pairs_are_each_ones_nearest(any_index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
