@@ -183,16 +183,17 @@ def _print_comparison(compared: Comparison, title: str) -> None:
         title=escape(title), title_justify="left", caption=caption, caption_justify="left"
     )
     table.add_column("", no_wrap=True)
-    for heading in ("A", "B", "B - A", "95% by work", "won/lost/even"):
+    for heading in ("A", "B", "B - A", "95% by work", "won/lost/="):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("B is", no_wrap=True)
     for name, d in compared.differences.items():
+        decimals = 1 if name == "mr1" else 3
         table.add_row(
             _SHORT_NAMES.get(name, name),
-            f"{d.a:.3f}",
-            f"{d.b:.3f}",
-            f"{d.difference:+.3f}",
-            interval_text(d.interval, 3),
+            f"{d.a:.{decimals}f}",
+            f"{d.b:.{decimals}f}",
+            f"{d.difference:+.{decimals}f}",
+            interval_text(d.interval, decimals),
             f"{d.won}/{d.lost}/{d.drawn}",
             d.verdict,
         )

@@ -69,6 +69,7 @@ def _draw_recall(outcomes: Sequence[Outcome], folder: Path) -> Path:
         chance = np.array(ks) / n_candidates
         axes.plot(ks, chance, color="#999999", linestyle=":", label="chance")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("k")
         axes.set_ylabel("recall")
@@ -181,11 +182,15 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
 
 
 def _bins(covers: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Edges that hold nearly all of both: single outliers would squeeze the rest together."""
+    """Edges that hold nearly all of both: single outliers would squeeze the rest together.
+
+    As many as the covers, of which there are fewer, can fill.
+    """
     ends = [np.percentile(values, [0.5, 99.5]) for values in (covers, others) if values.size]
     low = min((float(end[0]) for end in ends), default=0.0)
     high = max((float(end[1]) for end in ends), default=1.0)
-    return np.linspace(low, high if high > low else low + 1, 60)
+    n_bins = int(np.clip(2 * np.sqrt(covers.size), 12, 60))
+    return np.linspace(low, high if high > low else low + 1, n_bins + 1)
 
 
 def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
