@@ -12,18 +12,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...encoder.chroma import Chroma
+from .dmax import Dmax
 from .qmax import Qmax
+from .simple_profile import SiMPle
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,30 @@ def measure(
     return sorted(speeds, key=lambda speed: -speed.pairs_per_second)
 
 
+def measure_systems(n_performances: int, n_frames: int = 500) -> list[Speed]:
+    """Measure how long each aligner takes for all pairs of a catalogue, once, with all cores.
+
+    Parameters
+    ----------
+    n_performances, n_frames : int
+        Of the made-up catalogue.
+
+    Returns
+    -------
+    list of Speed
+        Of Qmax, Dmax and SiMPle; compiling is not part of the time.
+    """
+    chromas = made_up_performances(n_performances, n_frames)
+    speeds = []
+    for system in (Qmax(), Dmax(), SiMPle()):
+        system.similarity_matrix(chromas[:2])
+        start = time.perf_counter()
+        system.similarity_matrix(chromas)
+        seconds = time.perf_counter() - start
+        speeds.append(Speed(system.name, _n_pairs(chromas), seconds))
+    return speeds
+
+
 def essentia_scores(chromas: Sequence[Chroma]) -> NDArray[np.float32]:
     """Return Qmax of all pairs by essentia, upper triangle, (n, n) float32, not normalised."""
     from essentia.standard import ChromaCrossSimilarity, CoverSongSimilarity
@@ -132,6 +158,10 @@ def essentia_scores(chromas: Sequence[Chroma]) -> NDArray[np.float32]:
     return scores
 
 
+def _as_json(speed: Speed) -> dict[str, Any]:
+    return {**asdict(speed), "pairs_per_second": speed.pairs_per_second}
+
+
 def _n_pairs(chromas: Sequence[Chroma]) -> int:
     return len(chromas) * (len(chromas) + 1) // 2
 
@@ -149,15 +179,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=int, default=500, help="frames of each performance")
     parser.add_argument("--performances", type=int, default=24, help="performances, all pairs")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; the best counts")
+    parser.add_argument(
+        "--catalogue", type=int, default=0, help="also all pairs of so many, by every aligner"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args(arguments)
+    from ..report.run import environment  # which imports the baselines
+
     speeds = measure(n_frames=asked.frames, n_performances=asked.performances, rounds=asked.rounds)
+    systems = measure_systems(asked.catalogue, asked.frames) if asked.catalogue else []
     if asked.json:
-        figures = [{**asdict(s), "pairs_per_second": s.pairs_per_second} for s in speeds]
-        print(json.dumps({"frames": asked.frames, "engines": figures}, indent=2))
+        document = {
+            "frames": asked.frames,
+            "engines": [_as_json(speed) for speed in speeds],
+            "systems": [_as_json(speed) for speed in systems],
+            "environment": environment(),
+        }
+        print(json.dumps(document, indent=2))
         return
     slowest = next((s for s in speeds if s.engine.startswith("essentia")), speeds[-1])
-    print(f"{asked.frames} frames each; {platform.machine()}, {os.cpu_count()} cores\n")
+    machine = environment()["machine"]
+    print(f"{asked.frames} frames each; {machine['processor']}, {machine['cores']} cores\n")
     print(f"| engine | pairs per second | ms per pair | against {slowest.engine} |")
     print("| --- | ---: | ---: | ---: |")
     for speed in speeds:
@@ -166,6 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"| {speed.engine} | {speed.pairs_per_second:.1f} "
             f"| {1000 / speed.pairs_per_second:.2f} | {times:.1f} |"
         )
+    if systems:
+        print(f"\n| all pairs of {asked.catalogue} | pairs | seconds |\n| --- | ---: | ---: |")
+    for speed in systems:
+        print(f"| {speed.engine} | {speed.n_pairs:,} | {speed.seconds:.1f} |")
 
 
 if __name__ == "__main__":

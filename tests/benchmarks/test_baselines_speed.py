@@ -49,4 +49,15 @@ def test_command_prints_json_and_a_table(capsys: pytest.CaptureFixture[str]) -> 
     assert document["frames"] == 30
     assert {"engine", "n_pairs", "seconds", "pairs_per_second"} <= document["engines"][0].keys()
     main(asked)
-    assert "| numpy, 1 thread |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| numpy, 1 thread |" in printed
+    assert "all pairs" not in printed
+
+
+def test_a_catalogue_is_measured_by_every_aligner(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--frames", "30", "--performances", "2", "--rounds", "1", "--catalogue", "3"]
+    main(asked)
+    printed = capsys.readouterr().out
+    assert "all pairs of 3" in printed
+    for name in ("Qmax", "Dmax", "SiMPle"):
+        assert f"| {name} | 6 |" in printed
