@@ -43,10 +43,11 @@ if TYPE_CHECKING:
     from .filters import Condition
     from .index import Index
     from .manifest import Manifest
+    from .parts import write_embeddings
     from .plan import Plan
     from .queries import QueryVector, QueryVectors
     from .verify import Verification, verify_index
-    from .writer import write_embeddings, write_index
+    from .writer import write_index
 
 _HOME_OF = {
     "Candidate": "candidate",
@@ -69,7 +70,7 @@ _HOME_OF = {
     "export_embeddings": "export",
     "nearest_pairs": "export",
     "verify_index": "verify",
-    "write_embeddings": "writer",
+    "write_embeddings": "parts",
     "write_index": "writer",
     "write_table": "export",
 }

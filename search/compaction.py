@@ -14,11 +14,12 @@ from pathlib import Path
 from .change_log import log_name
 from .durability import folder_in_the_making, publish_folder
 from .locks import LOCK_NAME, is_read
-from .manifest import MANIFEST_NAME, PARTS, Manifest
+from .manifest import MANIFEST_NAME, Manifest
+from .parts import FILE_NAMES, write_parts
 from .plan import DEFAULT_RECALL
 from .snapshot import Snapshot
 from .structure import build_structure
-from .writer import FILE_NAMES, now_in_utc, software_versions, write_parts
+from .writer import now_in_utc, software_versions
 
 _GENERATION_FOLDERS = "generation-"
 
@@ -107,7 +108,7 @@ def _is_ours(path: Path) -> bool:
         return name.startswith(_GENERATION_FOLDERS) or (
             name.startswith(f".{_GENERATION_FOLDERS}") and name.endswith(".tmp")
         )
-    ours = name in {FILE_NAMES[part] for part in PARTS}
+    ours = name in FILE_NAMES.values()
     is_log = name.startswith("changes-") and name.endswith(".log")
     is_manifest = name.startswith(f".{MANIFEST_NAME}.") and name.endswith(".tmp")
     return ours or is_log or is_manifest

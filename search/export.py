@@ -38,10 +38,10 @@ from .candidate import Candidate
 from .durability import folder_in_the_making, naming, publish_folder, sync
 from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
+from .parts import EMBEDDING, ENCODER_ID_KEY, ROW_GROUP, write_vectors
 from .performances import PERFORMANCE_ID
 from .queries import SearchOptions
 from .structure import build_vectors
-from .writer import EMBEDDING, ENCODER_ID_KEY, ROW_GROUP, write_vectors
 
 EMBEDDING_FORMATS = ("parquet", "numpy", "faiss")
 TABLE_FORMATS = ("parquet", "csv", "jsonl")

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from .errors import IndexFormatError
 from .locks import mark_as_read
-from .manifest import EMBEDDINGS, PERFORMANCES, VECTORS, Manifest
+from .manifest import EMBEDDINGS, MAPPED, PERFORMANCES, VECTORS, Manifest
+from .parts import EMBEDDING, ENCODER_ID_KEY
 from .performances import PERFORMANCE_ID, row_of, rows_of
 from .vectors import Vectors
-from .writer import EMBEDDING, ENCODER_ID_KEY
 
 #: Opening starts over this often when the index is replaced meanwhile.
 ATTEMPTS = 20
@@ -34,12 +34,18 @@ class Generation:
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, vectors: Vectors, files: dict[str, BinaryIO]
+        self,
+        folder: Path,
+        manifest: Manifest,
+        vectors: Vectors,
+        files: dict[str, BinaryIO],
+        mapped: pa.Table | None = None,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.vectors = vectors
         self._files = files
+        self._mapped = mapped
 
     @classmethod
     def open(cls, folder: Path, *, mmap: bool = True) -> Generation:
@@ -59,7 +65,10 @@ class Generation:
     @classmethod
     def _open(cls, folder: Path, manifest: Manifest, *, mmap: bool) -> Generation:
         files: dict[str, BinaryIO] = {}
-        for part in (VECTORS, PERFORMANCES, EMBEDDINGS):
+        parts = [VECTORS, PERFORMANCES, EMBEDDINGS]
+        if mmap and _is_mapped(manifest):
+            parts.append(MAPPED)
+        for part in parts:
             record = manifest.files[part]
             path = folder / record.path
             try:
@@ -75,7 +84,8 @@ class Generation:
         mark_as_read(files[VECTORS])
         path = folder / manifest.files[VECTORS].path
         vectors = Vectors.open(path, manifest.search_parameters, mmap=mmap)
-        generation = cls(folder, manifest, vectors, files)
+        mapped = _mapped_table(folder / manifest.files[MAPPED].path) if MAPPED in parts else None
+        generation = cls(folder, manifest, vectors, files, mapped)
         generation._check_agreement()
         return generation
 
@@ -86,7 +96,11 @@ class Generation:
 
     @cached_property
     def performances(self) -> pa.Table:
-        """Metadata of all performances."""
+        """Metadata of all performances; mapped where there is a file for it."""
+        return self.read_performances() if self._mapped is None else self._mapped
+
+    def read_performances(self) -> pa.Table:
+        """Read the metadata from ``performances.parquet``."""
         return self._parquet(PERFORMANCES).read().combine_chunks()
 
     @cached_property
@@ -137,7 +151,9 @@ class Generation:
         dimension = self.manifest.dimension
         if column.num_chunks == 0:
             return np.empty((0, dimension), np.float32)
-        blocks = [chunk.flatten().to_numpy().reshape(-1, dimension) for chunk in column.chunks]
+        # `to_numpy` would load pandas where it is installed, a second at the first query.
+        values = [np.from_dlpack(chunk.flatten()) for chunk in column.chunks]
+        blocks = [block.reshape(-1, dimension) for block in values]
         matrix: NDArray[np.float32] = np.concatenate(blocks)
         matrix.flags.writeable = False
         return matrix
@@ -161,6 +177,8 @@ class Generation:
             manifest.files[PERFORMANCES].path: performances.metadata.num_rows,
             manifest.files[EMBEDDINGS].path: embeddings.metadata.num_rows,
         }
+        if self._mapped is not None:
+            counts[manifest.files[MAPPED].path] = self._mapped.num_rows
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{where} has {count}" for where, count in counts.items())
             raise IndexFormatError(f"the parts of {self.folder} disagree in number: {found}")
@@ -175,3 +193,20 @@ class Generation:
                 f"the parts of {self.folder} disagree: embeddings of encoder "
                 f"{encoder or 'unknown'}, the manifest says {manifest.encoder_id}"
             )
+
+
+def _is_mapped(manifest: Manifest) -> bool:
+    """Say whether there is metadata to map, of this generation and not of an earlier one.
+
+    A release that does not know the file leaves its record as it was when it compacts.
+    """
+    record = manifest.files.get(MAPPED)
+    described = manifest.files[PERFORMANCES].path
+    return record is not None and Path(record.path).parent == Path(described).parent
+
+
+def _mapped_table(path: Path) -> pa.Table:
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise IndexFormatError(f"{path} is not readable as an Arrow file: {error}") from None

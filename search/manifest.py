@@ -33,6 +33,8 @@ METRIC = "inner_product"
 VECTORS = "vectors"
 PERFORMANCES = "performances"
 EMBEDDINGS = "embeddings"
+#: The metadata once more, to be mapped; indexes that were written before it came have none.
+MAPPED = "mapped_performances"
 PARTS = (VECTORS, PERFORMANCES, EMBEDDINGS)
 
 _NO_DIGEST = "0" * 64

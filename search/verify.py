@@ -116,6 +116,8 @@ def _disagreements(folder: Path) -> list[str]:
     ids = generation.performance_ids.to_pylist()
     if any(before >= after for before, after in pairwise(ids)):
         problems.append("the performances are not sorted by unique id")
+    if not generation.performances.equals(generation.read_performances(), check_metadata=True):
+        problems.append("the two files of metadata differ")
     stored = generation.read_embeddings([PERFORMANCE_ID]).column(PERFORMANCE_ID)
     if stored.to_pylist() != ids:
         problems.append("the embeddings and the performances list different ids")

@@ -5,10 +5,19 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.search import Index, IndexFormatError, Manifest, verify_index, write_embeddings
+from coverdex.search import (
+    Index,
+    IndexEditor,
+    IndexFormatError,
+    Manifest,
+    verify_index,
+    write_embeddings,
+)
 from coverdex.search.manifest import FileRecord
+from coverdex.search.parts import write_mapped
 
 from .made_up import ENCODER_ID, MadeUp
 
@@ -27,7 +36,14 @@ def test_a_whole_index_has_no_problems(written: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "vectors.faiss", "performances.parquet", "embeddings.parquet"]
+    "name",
+    [
+        "manifest.json",
+        "vectors.faiss",
+        "performances.parquet",
+        "performances.arrow",
+        "embeddings.parquet",
+    ],
 )
 def test_one_flipped_bit_is_found_wherever_it_is(folder: Path, name: str) -> None:
     path = folder / name
@@ -46,7 +62,10 @@ def test_one_flipped_bit_is_found_wherever_it_is(folder: Path, name: str) -> Non
     assert verify_index(folder).whole
 
 
-@pytest.mark.parametrize("name", ["vectors.faiss", "performances.parquet", "embeddings.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["vectors.faiss", "performances.parquet", "performances.arrow", "embeddings.parquet"],
+)
 def test_missing_and_truncated_files_are_seen_on_opening(folder: Path, name: str) -> None:
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[:-1])
@@ -85,6 +104,37 @@ def test_parts_of_different_indexes_are_refused(folder: Path, catalogue: MadeUp)
     write_embeddings(path, ids[::-1], embeddings, encoder_id=ENCODER_ID)
     replace_part(folder, "embeddings")
     assert "different ids" in verify_index(folder).problems[0]
+
+
+def test_metadata_that_is_not_what_is_mapped_is_found(folder: Path) -> None:
+    path = folder / "performances.arrow"
+    table = pa.ipc.open_file(path).read_all()
+    other = table.set_column(2, table.schema.field("title"), pa.array(["x"] * 120))
+    write_mapped(path, other)
+    replace_part(folder, "mapped_performances")
+    assert "metadata differ" in verify_index(folder).problems[0]
+    write_mapped(path, table.slice(1))
+    replace_part(folder, "mapped_performances")
+    with pytest.raises(IndexFormatError, match=r"performances\.arrow has 119"):
+        Index.open(folder)
+    path.write_bytes(b"x" * 100)
+    replace_part(folder, "mapped_performances")
+    with pytest.raises(IndexFormatError, match="not readable as an Arrow file"):
+        Index.open(folder)
+    assert len(Index.open(folder, mmap=False).performances) == 120
+
+
+def test_mapped_metadata_of_an_earlier_generation_is_left_alone(folder: Path) -> None:
+    # What a release that does not know the file makes of an index when it compacts.
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        before = editor.index.manifest.files["mapped_performances"]
+        manifest = editor.compact()
+        Manifest(
+            **{**manifest.__dict__, "files": {**manifest.files, "mapped_performances": before}}
+        ).write(folder)
+    opened = Index.open(folder)
+    assert len(opened.performances) == len(opened) == 119
 
 
 def test_a_dimension_that_is_not_the_vectors_is_refused(folder: Path) -> None:

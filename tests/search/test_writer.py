@@ -13,8 +13,8 @@ from coverdex.search import (
     IndexFormatError,
     Manifest,
     durability,
+    parts,
     verify_index,
-    writer,
 )
 
 from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up
@@ -28,6 +28,7 @@ def test_the_parts_are_what_the_format_says(written: Path, catalogue: MadeUp) ->
     assert names_in(written) == [
         "embeddings.parquet",
         "manifest.json",
+        "performances.arrow",
         "performances.parquet",
         "vectors.faiss",
     ]
@@ -87,7 +88,7 @@ def test_a_failure_midway_leaves_nothing_behind(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer, "write_embeddings", full)
+    monkeypatch.setattr(parts, "write_embeddings", full)
     with pytest.raises(OSError, match="No space"):
         catalogue.write(tmp_path / "i", overwrite=True)
     with pytest.raises(OSError, match="No space"):
