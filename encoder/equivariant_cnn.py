@@ -258,15 +258,43 @@ class EquivariantCNN(EncoderNetwork):
         Tensor, shape (batch, dimension), float32
             Of length 1.
         """
-        y = self.input_norm(x.transpose(1, 2)[:, :, None].contiguous())
-        y = _silence_after(y, n_valid)
-        for stage in self.stages:
-            y, n_valid = stage(y, n_valid)
-        return self.embed_pooled(self.pooling(y, n_valid))
+        return self.embed_pooled(self._pooled(x, n_valid))
 
     def embed_pooled(self, pooled: Tensor) -> Tensor:
         """Map (batch, 12, channels), pooled over time, to (batch, dimension) of length 1."""
         return functional.normalize(self.output_norm(self.dense(self._invariants(pooled))), dim=1)
+
+    def features(self, x: Tensor, n_valid: Tensor) -> Tensor:
+        """Map a batch as :meth:`forward` does, up to the last layer: (batch, n_features)."""
+        return self._invariants(self._pooled(x, n_valid))
+
+    @torch.no_grad()
+    def set_projection(self, directions: Tensor, mean: Tensor) -> None:
+        """Make the last layer a given projection.
+
+        Parameters
+        ----------
+        directions : Tensor, shape (n_features, dimension), float32
+        mean : Tensor, shape (n_features,), float32
+            Subtracted from the features first.
+        """
+        norm = self.output_norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        self.dense.weight.copy_(directions.T)
+        norm.running_mean.copy_(mean @ directions)
+        norm.running_var.fill_(1.0)
+        norm.weight.fill_(1.0)
+        norm.bias.fill_(0.0)
+
+    def _pooled(self, x: Tensor, n_valid: Tensor) -> Tensor:
+        """Map a batch to (batch, 12, channels), one picture of each performance."""
+        y = self.input_norm(x.transpose(1, 2)[:, :, None].contiguous())
+        y = _silence_after(y, n_valid)
+        for stage in self.stages:
+            y, n_valid = stage(y, n_valid)
+        pooled: Tensor = self.pooling(y, n_valid)
+        return pooled
 
     def for_inference(self) -> TrackEmbedder:
         """Return this network with its present weights arranged for a CPU."""

@@ -116,6 +116,15 @@ class CardConfig(SettingsTable):
     limits: str = ""
 
 
+class DiscriminantSettings(SettingsTable):
+    """The last layer in closed form, when training is done (:mod:`.discriminant`)."""
+
+    batches: Annotated[int, Field(ge=1)] = 200
+    """How many further batches the scatter is taken from."""
+    shrinkage: Annotated[float, Field(gt=0)] = 1.0
+    """Added to the diagonal of the scatter within works, in units of its mean."""
+
+
 class TrainingConfig(SettingsTable):
     """A training run; see the module's text."""
 
@@ -131,6 +140,8 @@ class TrainingConfig(SettingsTable):
     loss: dict[str, Any] = Field(default_factory=dict)
     optimizer: OptimizerConfig = OptimizerConfig()
     run: RunConfig
+    discriminant: DiscriminantSettings | None = None
+    """Without it the last layer stays as training left it."""
     validation: list[ValidationConfig] = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
@@ -153,7 +164,8 @@ class TrainingConfig(SettingsTable):
     def digest(self) -> str:
         """SHA-256 of what decides the weights: only a run with the same one may be resumed.
 
-        The device, the number of workers, validation and the card may change in between.
+        The device, the number of workers, validation and the card may change in between, and so
+        may what follows the last step.
         """
         decisive = self.model_dump(
             mode="json",

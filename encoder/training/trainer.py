@@ -29,7 +29,8 @@ from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
 from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
-from .config import TrainingConfig
+from .config import DiscriminantSettings, TrainingConfig
+from .discriminant import with_discriminant
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
@@ -210,6 +211,8 @@ class Trainer:
             if on_step:
                 epoch = math.ceil(self.step / self.steps_per_epoch)
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
+        if self.config.discriminant is not None:
+            self._fit_discriminant(self.config.discriminant)
         self._renew_card()
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
@@ -299,6 +302,23 @@ class Trainer:
             card=model_card(self.config, record),
             training_list=self.training_list,
         )
+
+    def _fit_discriminant(self, settings: DiscriminantSettings) -> None:
+        """Put the last layer of the finished checkpoint into closed form, unless it is already."""
+        written = checkpoints.load_checkpoint(self.folder.checkpoint)
+        before = written.training.get("discriminant", {})
+        if settings.model_dump().items() <= before.items():
+            return
+        fitted = with_discriminant(
+            written, self.source, settings, first_step=self.n_steps, device=self.device
+        )
+        result = dict(written.training["result"])
+        if "validation" in result:
+            result["before the discriminant"] = result["validation"]
+            result["validation"] = self._validate(Encoder(fitted, device=self.device))
+        renewed = replace(fitted, training={**fitted.training, "result": result})
+        checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
+        self.folder.write_record(dict(renewed.training))
 
     def _renew_card(self) -> None:
         """Write card and training list again if they have changed since the checkpoint was."""
