@@ -52,23 +52,64 @@ class EncoderSystem:
             Inner products; symmetric. A performance that cannot be embedded (silence) is not left
             out: all others come before it, and as a query it ranks nothing (all are tied).
         """
-        embeddings = np.zeros((len(chromas), self.encoder.dimension), dtype=np.float32)
-        usable: list[int] = []
+        embeddings, usable = embed_usable(self.encoder, chromas, progress=progress)
+        return similarities_of(embeddings, usable, embeddings, usable)
 
-        def prepared() -> Iterator[PreparedChroma]:
-            for i, chroma in enumerate(chromas):
-                try:
-                    ready = self.encoder.prepare(chroma)
-                except InvalidChromaError:
-                    continue
-                usable.append(i)
-                yield ready
 
-        for done, vector in enumerate(self.encoder.embed_many(prepared())):
-            embeddings[usable[done]] = vector
-            if progress is not None:
-                progress(usable[done] + 1, len(chromas))
-        similarities = embeddings @ embeddings.T
-        unusable = np.setdiff1d(np.arange(len(chromas)), usable)
-        similarities[unusable] = similarities[:, unusable] = _LAST
-        return np.asarray(similarities)
+def embed_usable(
+    encoder: Encoder, chromas: Sequence[Chroma], *, progress: Progress | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Embed what can be embedded.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    chromas : sequence of n Chroma
+    progress : callable, optional
+        ``progress(done, n)``.
+
+    Returns
+    -------
+    embeddings : ndarray, shape (n, dimension), float32
+        Zeros where there is none.
+    usable : ndarray, shape (n,), bool
+        False for silence.
+    """
+    embeddings = np.zeros((len(chromas), encoder.dimension), dtype=np.float32)
+    places: list[int] = []
+
+    def prepared() -> Iterator[PreparedChroma]:
+        for i, chroma in enumerate(chromas):
+            try:
+                ready = encoder.prepare(chroma)
+            except InvalidChromaError:
+                continue
+            places.append(i)
+            yield ready
+
+    for done, vector in enumerate(encoder.embed_many(prepared())):
+        embeddings[places[done]] = vector
+        if progress is not None:
+            progress(places[done] + 1, len(chromas))
+    usable = np.zeros(len(chromas), dtype=bool)
+    usable[places] = True
+    return embeddings, usable
+
+
+def similarities_of(
+    queries: NDArray[np.float32],
+    usable_queries: NDArray[np.bool_],
+    candidates: NDArray[np.float32],
+    usable_candidates: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Compare queries with candidates by inner product, those without embedding last.
+
+    Returns
+    -------
+    ndarray, shape (n_queries, n_candidates), float32
+        A candidate without embedding comes after all others; a query without one ranks nothing.
+    """
+    similarities = queries @ candidates.T
+    similarities[:, ~usable_candidates] = _LAST
+    similarities[~usable_queries] = _LAST
+    return np.asarray(similarities)

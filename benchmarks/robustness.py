@@ -10,29 +10,30 @@ the unchanged others. What a change does:
 * ``noise``: to every value a random one is added, uniform from 0 to so many times the mean frame's
   peak, and each frame is divided by its peak again.
 
-``python -m coverdex.benchmarks.robustness CATALOGUE --encoder coverdex-64 --out report`` writes
-``robustness.json``, ``robustness.md`` and ``robustness.png``.
+A performance or a changed query without an embedding (silence) is ranked last, as everywhere.
+
+``coverdex encoder evaluate CATALOGUE --changed`` measures it for each encoder.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..encoder import Chroma
+from .baselines.system import Progress
 from .bootstrap import Interval
+from .encoder_system import embed_usable, similarities_of
 from .metrics import evaluate
 from .side_by_side import intervals_by_work
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from rich.table import Table
 
     from ..encoder import Encoder
 
@@ -78,6 +79,13 @@ class RobustnessRow:
     low: float
     high: float
     mr1: float
+
+    @property
+    def what(self) -> str:
+        """Change and strength in words."""
+        if self.change == "none":
+            return "unchanged"
+        return f"{self.change} {self.strength:g} {UNITS[self.change]}"
 
 
 def changed(chroma: Chroma, change: str, strength: float, rng: np.random.Generator) -> Chroma:
@@ -125,7 +133,7 @@ def measure_robustness(
     performances: Sequence[tuple[str | None, Chroma]],
     *,
     seed: int = 0,
-    progress: Callable[[RobustnessRow], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[RobustnessRow]:
     """Measure every change at every strength.
 
@@ -133,11 +141,10 @@ def measure_robustness(
     ----------
     encoder : Encoder
     performances : sequence of (work id, Chroma)
-        Of which none is silent.
     seed : int
         Of the noise.
     progress : callable, optional
-        Told each row.
+        ``progress(done, total)``, changes at one strength each.
 
     Returns
     -------
@@ -145,36 +152,65 @@ def measure_robustness(
         First the unchanged result.
     """
     works = [work for work, _ in performances]
-    catalogue = _embedded(encoder, (chroma for _, chroma in performances))
+    catalogue, in_catalogue = embed_usable(encoder, [chroma for _, chroma in performances])
     rows = []
     plan = [("none", 0.0), *((c, s) for c, strengths in STRENGTHS.items() for s in strengths)]
-    for change, strength in plan:
+    for done, (change, strength) in enumerate(plan, start=1):
         rng = np.random.default_rng(seed)
-        queries = (changed(chroma, change, strength, rng) for _, chroma in performances)
-        evaluation = evaluate(_embedded(encoder, queries) @ catalogue.T, works)
+        changed_queries = _Changed(performances, change, strength, rng)
+        queries, asked = embed_usable(encoder, changed_queries)
+        evaluation = evaluate(similarities_of(queries, asked, catalogue, in_catalogue), works)
         interval = intervals_by_work(evaluation, works)["map"] or NO_INTERVAL
         row = RobustnessRow(
             change, strength, evaluation.map, interval.low, interval.high, evaluation.mr1
         )
         rows.append(row)
         if progress is not None:
-            progress(row)
+            progress(done, len(plan))
     return rows
 
 
-def _embedded(encoder: Encoder, chromas: Iterable[Chroma]) -> NDArray[np.float32]:
-    return np.stack(list(encoder.embed_many(chromas)))
+class _Changed(Sequence[Chroma]):
+    """Performances that are changed when they are asked for, in order, once each."""
+
+    def __init__(
+        self,
+        performances: Sequence[tuple[str | None, Chroma]],
+        change: str,
+        strength: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._performances, self._change, self._strength = performances, change, strength
+        self._rng = rng
+
+    def __len__(self) -> int:
+        return len(self._performances)
+
+    def __getitem__(self, i: Any) -> Any:
+        return changed(self._performances[i][1], self._change, self._strength, self._rng)
 
 
 def as_markdown(rows: Sequence[RobustnessRow]) -> str:
     """Write the rows as a Markdown table."""
     lines = ["| query | MAP (95% by work) | MR1 |", "|---|---|---|"]
     for row in rows:
-        what = "unchanged"
-        if row.change != "none":
-            what = f"{row.change} {row.strength:g} {UNITS[row.change]}"
-        lines.append(f"| {what} | {row.map:.3f} ({row.low:.3f}-{row.high:.3f}) | {row.mr1:.1f} |")
+        interval = f"{row.low:.3f}-{row.high:.3f}"
+        lines.append(f"| {row.what} | {row.map:.3f} ({interval}) | {row.mr1:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def robustness_table(rows: Sequence[RobustnessRow], *, title: str) -> Table:
+    """Lay the rows out for a terminal."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("Query", no_wrap=True)
+    for heading in ("MAP", "95%", "MR1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        interval = f"{row.low:.2f} to {row.high:.2f}"
+        table.add_row(row.what, f"{row.map:.3f}", interval, f"{row.mr1:.1f}")
+    return table
 
 
 def draw(rows: Sequence[RobustnessRow], path: Path, *, title: str) -> None:
@@ -197,31 +233,3 @@ def draw(rows: Sequence[RobustnessRow], path: Path, *, title: str) -> None:
     axes[0].set_ylabel("MAP")
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
-
-
-def main() -> None:
-    """Measure, print and write; see the module's text."""
-    from ..encoder import Encoder
-    from ..indexer import open_catalogue
-
-    parser = argparse.ArgumentParser(description="How an encoder's result falls with the query")
-    parser.add_argument("catalogue", help="Da-TACOS folder, Parquet file of chroma, or 'demo'")
-    parser.add_argument("--encoder", default=None, help="a shipped name or a checkpoint folder")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the report")
-    options = parser.parse_args()
-    encoder = Encoder.load(options.encoder)
-    catalogue = open_catalogue(options.catalogue, kind=encoder.kind)
-    performances = [(record.work_id, chroma) for record, chroma in catalogue]
-    rows = measure_robustness(encoder, performances)
-    options.out.mkdir(parents=True, exist_ok=True)
-    report = {"encoder": encoder.id, "performances": len(performances)}
-    document = json.dumps({**report, "rows": [asdict(row) for row in rows]}, indent=2)
-    (options.out / "robustness.json").write_text(document + "\n", encoding="utf-8")
-    (options.out / "robustness.md").write_text(as_markdown(rows), encoding="utf-8")
-    title = f"{encoder.id}, {len(performances)} performances"
-    draw(rows, options.out / "robustness.png", title=title)
-    print(as_markdown(rows), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,14 +6,27 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
-from coverdex.benchmarks.robustness import STRENGTHS, as_markdown, changed, measure_robustness
-from coverdex.encoder import Chroma
+from coverdex.benchmarks.robustness import (
+    STRENGTHS,
+    as_markdown,
+    changed,
+    measure_robustness,
+    robustness_table,
+)
+from coverdex.encoder import Chroma, InvalidChromaError
 
 RNG = np.random.default_rng(0)
 
 
 class MeanEncoder:
     """Stands in for an encoder: the mean chroma, which transposition changes and tempo does not."""
+
+    dimension = 12
+
+    def prepare(self, chroma: Chroma) -> Chroma:
+        if not chroma.values.any():
+            raise InvalidChromaError("chroma is silent", reason="no-energy")
+        return chroma
 
     def embed_many(self, chromas: Iterable[Chroma]) -> Iterator[np.ndarray]:
         for chroma in chromas:
@@ -59,3 +72,30 @@ def test_an_encoder_that_hears_key_falls_with_transposition_alone() -> None:
     table = as_markdown(rows)
     assert "| unchanged | 1.000 (1.000-1.000) | 1.0 |" in table
     assert "transposition 6 semitones" in table
+
+
+def test_silence_is_ranked_last_and_stops_nothing() -> None:
+    """One performance is silent in the middle, one throughout."""
+    half = performance(1).values.copy()
+    half[50:350] = 0.0  # so its excerpt of 30 s from the middle is silence
+    silent = Chroma(np.zeros((400, 12)), 10.0)
+    performances = [
+        ("a", performance(0)),
+        ("a", performance(0)),
+        ("b", performance(1)),
+        ("b", Chroma(half, 10.0)),
+        ("b", silent),
+    ]
+    rows = measure_robustness(MeanEncoder(), performances)  # type: ignore[arg-type]
+    by_what = {row.what: row for row in rows}
+    # For a: 1, 1. For b, its silent third comes last of four: (1 + 2 / 4) / 2 twice, and the silent
+    # one ranks nothing, so all four candidates are tied.
+    assert by_what["unchanged"].map == pytest.approx((1 + 1 + 0.75 + 0.75 + TIED) / 5)
+    assert by_what["excerpt 30 s"].map < by_what["unchanged"].map
+    with_table = robustness_table(rows, title="[b]made up[/b]")
+    assert with_table.row_count == len(rows)
+
+
+#: Average precision to expect of two covers among four candidates in no order: the mean over the
+#: six ways to place them.
+TIED = np.mean([np.mean([1 / i, 2 / j]) for i in range(1, 5) for j in range(i + 1, 5)])
