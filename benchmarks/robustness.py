@@ -87,6 +87,12 @@ class RobustnessRow:
             return "unchanged"
         return f"{self.change} {self.strength:g} {UNITS[self.change]}"
 
+    def summary(self) -> dict[str, Any]:
+        """Give the figures for JSON; no interval where there are too few works."""
+        interval = None if math.isnan(self.low) else [self.low, self.high]
+        named = {"change": self.change, "strength": self.strength, "map": self.map}
+        return {**named, "map_interval_95": interval, "mr1": self.mr1}
+
 
 def changed(chroma: Chroma, change: str, strength: float, rng: np.random.Generator) -> Chroma:
     """Change one performance.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,9 @@ import typer
 if TYPE_CHECKING:
     from ...indexer import Catalogue
     from ..bootstrap import Interval
+    from ..robustness import RobustnessRow
     from ..side_by_side import SystemResult
+    from .system import System
 
 
 def evaluate_systems(
@@ -42,12 +45,25 @@ def evaluate_systems(
     metadata: Annotated[
         Path | None, typer.Option("--metadata", help="Metadata file, where not at its place.")
     ] = None,
+    changed: Annotated[
+        bool,
+        typer.Option(
+            "--changed",
+            help="Also change every query (key, tempo, excerpts, length, noise) and measure each "
+            "encoder again.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Also write JSON, Markdown and figures to this folder."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare encoders, 2DFTM and Qmax on one catalogue: MAP and MR1 with 95% intervals.
 
     Every performance is compared with every other, so time grows with the
     square of the catalogue for the aligners SiMPle, Qmax and Dmax.
+    The figures of a model card are those of --changed --out FOLDER.
     """
     from ...encoder import missing_references
     from ...indexer import open_catalogue
@@ -62,22 +78,68 @@ def evaluate_systems(
     results = compare_systems(catalogue, chosen, progress_of=shown_progress)
     if catalogue.rejections:
         print(f"{len(catalogue.rejections)} performances could not be read", file=sys.stderr)
+    changed_queries = _changed_queries(catalogue, chosen) if changed else {}
+    document = _document(path, catalogue, results, changed_queries)
+    if out is not None:
+        from ..model_card_figures import write_figures
+
+        written = write_figures(out, document, results, changed_queries)
+        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
     if as_json:
-        print(json.dumps(_document(path, catalogue, results), ensure_ascii=False, indent=2))
+        print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         _print_table(results)
+        _print_changed(changed_queries)
 
 
-def _document(path: str, catalogue: Catalogue, results: list[SystemResult]) -> dict[str, Any]:
+def _changed_queries(
+    catalogue: Catalogue, systems: Sequence[System]
+) -> dict[str, list[RobustnessRow]]:
+    """Measure each encoder among the systems with changed queries."""
+    from ...indexer.progress import shown_progress
+    from ..encoder_system import EncoderSystem
+    from ..robustness import measure_robustness
+
+    performances = [(record.work_id, chroma) for record, chroma in catalogue]
+    rows = {}
+    for system in systems:
+        if isinstance(system, EncoderSystem):
+            with shown_progress(f"{system.name}, changed", "changes") as progress:
+                rows[system.name] = measure_robustness(
+                    system.encoder, performances, progress=progress
+                )
+    return rows
+
+
+def _document(
+    path: str,
+    catalogue: Catalogue,
+    results: list[SystemResult],
+    changed_queries: Mapping[str, Sequence[RobustnessRow]],
+) -> dict[str, Any]:
     from ..bootstrap import N_DRAWS, SEED
+    from ..report.run import environment
 
     return {
         "catalogue": path,
         "kind": str(catalogue.kind),
         "rejected": len(catalogue.rejections),
         "bootstrap": {"by": "work", "draws": N_DRAWS, "seed": SEED},
+        "environment": environment(),
         "systems": [result.summary() for result in results],
+        "changed_queries": {
+            name: [row.summary() for row in rows] for name, rows in changed_queries.items()
+        },
     }
+
+
+def _print_changed(changed_queries: Mapping[str, Sequence[RobustnessRow]]) -> None:
+    from rich.console import Console
+
+    from ..robustness import robustness_table
+
+    for name, rows in changed_queries.items():
+        Console().print(robustness_table(rows, title=f"{name} when the query is changed"))
 
 
 def _print_table(results: list[SystemResult]) -> None:

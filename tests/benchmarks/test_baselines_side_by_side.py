@@ -15,6 +15,7 @@ from coverdex.benchmarks.baselines import Qmax
 from coverdex.benchmarks.baselines.commands import evaluate_systems
 from coverdex.benchmarks.baselines.system import Progress
 from coverdex.benchmarks.encoder_system import EncoderSystem
+from coverdex.benchmarks.robustness import STRENGTHS
 from coverdex.benchmarks.side_by_side import (
     compare_systems,
     default_systems,
@@ -182,3 +183,35 @@ def test_qmax_on_real_recordings(covers80_dev: Path) -> None:
     # Exhaustive alignment reaches .65 on the whole set of 160, whose distractors are four times
     # as many; with every cover at random the figure here would be .11.
     assert qmax["map"] > 0.7
+
+
+def test_one_command_gives_a_model_card_its_figures(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures"
+    result = run(str(folder), "-s", "coverdex-64", "-s", "2DFTM", "--changed", "--out", str(out))
+    assert "coverdex-64 when the query is changed" in result.stdout
+    document = json.loads((out / "evaluation.json").read_text())
+    (name, rows), *others = document["changed_queries"].items()
+    assert (name, others) == ("coverdex-64", [])
+    assert rows[0]["map"] == pytest.approx(document["systems"][0]["map"])
+    kept = [row["map"] for row in rows if row["change"] in ("none", "transposition")]
+    assert kept == pytest.approx([rows[0]["map"]] * 7)  # this encoder does not hear the key
+    assert {row["change"] for row in rows} == {"none", *STRENGTHS}
+    assert document["environment"]["machine"]["cores"] >= 1
+    text = (out / "evaluation.md").read_text()
+    evaluation = document["systems"][0]
+    assert f"| coverdex-64 | {evaluation['map']:.3f} (" in text
+    assert "| 2DFTM |" in text
+    assert "| excerpt 60 s |" in text
+    assert document["systems"][0]["parameters"]["encoder_id"] in text
+    assert (out / "coverdex-64-changed-queries.png").stat().st_size > 1000
+
+
+def test_figures_are_of_the_last_run_and_changes_are_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "figures"
+    result = run(str(folder), "-s", "coverdex-64", "--out", str(out), "--json")
+    document = json.loads(result.stdout)
+    assert document == json.loads((out / "evaluation.json").read_text())
+    assert document["changed_queries"] == {}
+    assert "changed" not in (out / "evaluation.md").read_text()
