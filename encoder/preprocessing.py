@@ -33,6 +33,9 @@ Scaling = Literal["min-max", "max"]
 #: rounding, and scaling would blow it up to look like music.
 CONSTANT_TOLERANCE = 1e-6
 
+#: Frames of the new rate that are averaged at once: 1 MB of input from Da-TACOS for 4 Hz.
+SPANS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -183,7 +186,13 @@ def resampled(
     edges = np.arange(n_new + 1) * (n_frames / n_new)
     whole = np.minimum(edges.astype(np.int64), n_frames - 1)
     cut = (edges - whole)[:, None] * values[whole]
-    sums = np.add.reduceat(values, whole, axis=0, dtype=np.float64)[:-1]
+    sums = np.empty((n_new, values.shape[1]))
+    for i in range(0, n_new, SPANS_AT_ONCE):  # NumPy makes a float64 copy of all that it adds up
+        some = whole[i : i + SPANS_AT_ONCE + 1]
+        frames = values[some[0] : some[-1] + 1]
+        sums[i : i + SPANS_AT_ONCE] = np.add.reduceat(
+            frames, some - some[0], axis=0, dtype=np.float64
+        )[:-1]
     sums[whole[1:] == whole[:-1]] = 0.0  # no frame begins there, and reduceat gives the one before
     means: NDArray[np.float64] = (sums + np.diff(cut, axis=0)) * (n_new / n_frames)
     np.maximum(means, 0.0, out=means)  # differences of sums may round to just below zero

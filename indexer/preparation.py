@@ -1,6 +1,6 @@
 """Preparing chroma in other processes: reading and preprocessing beside the encoder.
 
-Decoding HDF5 and resampling take about a third of the time of the network, on one core. Reading
+Decoding HDF5 and resampling take longer than the network (``docs/encoder-speed.md``). Reading
 processes do that part, so the encoder never waits for a disk: each takes one part of a catalogue
 (:class:`~coverdex.indexer.catalogue.CataloguePart`), reads it, applies the encoder's
 :class:`~coverdex.encoder.Preprocessing` and sends back arrays of some 150 kB per track instead of

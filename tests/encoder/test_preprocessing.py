@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coverdex.encoder import CheckpointError, Chroma, InvalidChromaError, Preprocessing
+from coverdex.encoder import preprocessing as module
 from coverdex.encoder.preprocessing import resampled
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,17 @@ def test_resampling_is_the_mean_over_each_span(n_frames: int, ratio: float) -> N
     assert len(got) == max(1, round(n_frames * ratio))
     wanted = np.array(slow_resampled(values, len(got)), dtype=float)
     np.testing.assert_allclose(got, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.0464, 0.3, 0.999, 1.7])
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_resampling_piece_by_piece_changes_nothing(
+    ratio: float, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = random_values(500)
+    whole = resampled(values, 10.0, 10.0 * ratio)
+    monkeypatch.setattr(module, "SPANS_AT_ONCE", at_once)
+    np.testing.assert_array_equal(resampled(values, 10.0, 10.0 * ratio), whole)
 
 
 @settings(max_examples=50, deadline=None)
