@@ -20,9 +20,9 @@ of a batch are all different, so every other row is a negative. In an epoch each
 an order that the seed and the epoch decide; the last batch is filled up with the first works of
 that order. The catalogue is read once and prepared on disk (:mod:`.prepared_tracks`).
 
-The networks' batch normalisation runs on the statistics of the batch, 128 recordings, while it
-trains, and its running statistics move from those of simulated chroma to those of recordings; a
-batch of a few works would make both noisy.
+Fine-tuning goes with ``run.frozen_statistics``: batch normalisation then keeps the statistics of
+the checkpoint, so that the first step starts from the very function that the checkpoint is (a last
+layer in closed form, :mod:`.discriminant`, would else be scaled away), whatever is in a batch.
 """
 
 from __future__ import annotations

@@ -85,6 +85,9 @@ class RunConfig(SettingsTable):
     """``auto`` is bfloat16 on a GPU and float32 on the CPU; weights are float32 in either case."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that make batches ahead; 0 makes them in between."""
+    frozen_statistics: bool = False
+    """True keeps the running statistics of batch normalisation as they are and trains with them:
+    for fine-tuning, where the network is to go on as the function that its checkpoint is."""
     save_every: Annotated[int, Field(ge=1)] | None = None
     """Steps after which the state is saved, beside the end of each epoch."""
     validate_every: Annotated[int, Field(ge=1)] = 1
@@ -182,6 +185,8 @@ class TrainingConfig(SettingsTable):
                 "run": {"epochs", "steps_per_epoch", "precision"},
             },
         )
+        if self.run.frozen_statistics:  # only then, so that other runs keep their digest
+            decisive["frozen_statistics"] = True
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -68,6 +68,13 @@ def adamw(settings: OptimizerConfig, *modules: nn.Module) -> torch.optim.AdamW:
     )
 
 
+def freeze_statistics(network: nn.Module) -> None:
+    """Let batch normalisation use its running statistics and leave them; all else as it is."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
 def choose_device(name: str) -> torch.device:
     """Choose the device of ``run.device``: ``auto`` is the GPU where there is one."""
     if name == "auto":

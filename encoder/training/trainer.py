@@ -37,7 +37,14 @@ from .model_card import model_card
 from .prefetch import batches
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
-from .start import adamw, choose_device, lists_joined, precision_context, starting_point
+from .start import (
+    adamw,
+    choose_device,
+    freeze_statistics,
+    lists_joined,
+    precision_context,
+    starting_point,
+)
 from .validation import ValidationSet, load_validation_set
 from .world import TrainingWorld
 
@@ -241,6 +248,8 @@ class Trainer:
             group["lr"] = settings.learning_rate * factor
         _seed_step(self.config.seed, self.step)
         self.network.train()
+        if self.config.run.frozen_statistics:
+            freeze_statistics(self.network)
         with precision_context(self.config.run.precision, self.device):
             output: LossOutput = self.loss(self.network, batch.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)

@@ -313,6 +313,12 @@ def test_fine_tuning_on_the_cover_analysis_subset(da_tacos: Path, tmp_path: Path
     seen = encoder.checkpoint.training_list
     assert seen is not None
     assert {p.work_id for p in seen.performances} >= {f"W_{i}" for i in range(12)} - held(record)
+    for name, weight in encoder.checkpoint.weights.items():
+        kept = torch.equal(weight, start.weights[name])
+        if "running" in name or "num_batches" in name:  # statistics are frozen
+            assert kept, name
+        elif weight.ndim > 1:
+            assert not kept, name
     assert seen.complete == (start.training_list is not None and start.training_list.complete)
 
 

@@ -111,6 +111,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("run.workers=3", True),
         ("run.device=cpu", True),
         ("run.save_every=7", True),
+        ("run.frozen_statistics=false", True),
+        ("run.frozen_statistics=true", False),
         ("card.summary=Better.", True),
         ("seed=1", False),
         ("run.epochs=3", False),
