@@ -15,7 +15,7 @@ import typer
 from ..durability_command import durability
 from ..encoder_speed_command import encoder_speed
 from ..evaluator_speed_command import evaluator_speed
-from ..evaluator_speed_command import evaluator_speed
+from ..speed.commands import speed
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -25,7 +25,7 @@ benchmark = typer.Typer(no_args_is_help=True, add_completion=False)
 benchmark.command("durability")(durability)
 benchmark.command("encoder-speed")(encoder_speed)
 benchmark.command("evaluator-speed")(evaluator_speed)
-benchmark.command("evaluator-speed")(evaluator_speed)
+benchmark.command()(speed)
 
 
 @benchmark.callback()
