@@ -153,6 +153,9 @@ class Leakage:
         Performances of the catalogue whose embeddings have at least this cosine.
     titles_of_several_works : list of (str, list of str)
         Title without remarks, and the works of the catalogue that bear it.
+    compared : list of str
+        By what the catalogue was compared with itself: of chroma, embeddings and titles, what was
+        known.
     """
 
     trainings: list[SharedWithTraining] = field(default_factory=list)
@@ -160,16 +163,32 @@ class Leakage:
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     near_duplicates: list[tuple[str, str, float]] = field(default_factory=list)
     titles_of_several_works: list[tuple[str, list[str]]] = field(default_factory=list)
+    compared: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
         """One line on training: what is shared, and of which systems that is unknown."""
         parts = [shared.verdict for shared in self.trainings]
         if self.unknown:
+            they = "they were" if len(self.unknown) > 1 else "it was"
             parts.append(
-                f"unknown for {', '.join(self.unknown)}: there is no list of what it was trained on"
+                f"unknown for {', '.join(self.unknown)}: there is no list of what {they} trained on"
             )
         return "; ".join(parts) or "no system here was trained"
+
+    @property
+    def within(self) -> str:
+        """One line on the catalogue itself: what is in it twice, and what was not compared."""
+        found = {
+            "chroma": f"{len(self.duplicates):,} pairs of equal chroma",
+            "embeddings": f"{len(self.near_duplicates):,} pairs of nearly equal embeddings",
+            "titles": f"{len(self.titles_of_several_works):,} titles of several works",
+        }
+        parts = [text for what, text in found.items() if what in self.compared]
+        left_out = [what for what in found if what not in self.compared]
+        if left_out:
+            parts.append(f"not compared: {', '.join(left_out)}")
+        return f"within the catalogue {', '.join(parts)}"
 
     def training_summary(self) -> dict[str, Any]:
         """Give for JSON what there is to say on training alone."""
@@ -178,7 +197,7 @@ class Leakage:
 
     def summary(self) -> dict[str, Any]:
         """Give all for JSON."""
-        return {**asdict(self), **self.training_summary()}
+        return {**asdict(self), **self.training_summary(), "within": self.within}
 
 
 def check_leakage(
@@ -186,7 +205,7 @@ def check_leakage(
     trainings: Iterable[Learnt] = (),
     *,
     unknown: Iterable[str] = (),
-    near_duplicates: Iterable[tuple[str, str, float]] = (),
+    near_duplicates: Iterable[tuple[str, str, float]] | None = None,
 ) -> Leakage:
     """Compare a catalogue with training lists and with itself.
 
@@ -196,9 +215,14 @@ def check_leakage(
     trainings : iterable of Learnt
     unknown : iterable of str
         Systems without a training list.
-    near_duplicates : iterable
-        From :mod:`.near_duplicates`.
+    near_duplicates : iterable, optional
+        From :mod:`.near_duplicates`; None where no embeddings were compared.
     """
+    known = {
+        "chroma": any(one.digest for one in catalogue),
+        "embeddings": near_duplicates is not None,
+        "titles": any(one.title for one in catalogue),
+    }
     return Leakage(
         trainings=[_shared_with(catalogue, learnt) for learnt in trainings],
         unknown=sorted(unknown),
@@ -208,12 +232,13 @@ def check_leakage(
             for i in range(len(names))
             for other in names[i + 1 :]
         ),
-        near_duplicates=sorted(near_duplicates),
+        near_duplicates=sorted(near_duplicates or ()),
         titles_of_several_works=sorted(
             (title, sorted(works))
             for title, works in _by_title(catalogue).items()
             if len(works) > 1
         ),
+        compared=[what for what, is_known in known.items() if is_known],
     )
 
 

@@ -62,6 +62,23 @@ def test_nothing_known_is_not_nothing_shared():
     assert check_leakage(CATALOGUE).verdict == "no system here was trained"
 
 
+def test_several_systems_without_a_list_are_they():
+    assert check_leakage([], unknown=["one"]).verdict.endswith("what it was trained on")
+    assert check_leakage([], unknown=["one", "other"]).verdict.endswith("what they were trained on")
+
+
+def test_what_was_not_compared_is_not_called_clean():
+    titles = [Known("P_1", "W_1", "Hurt"), Known("P_2", "W_2", "Hurt (live)")]
+    assert check_leakage(titles).within == (
+        "within the catalogue 1 titles of several works, not compared: chroma, embeddings"
+    )
+    heard = [Known("P_1", digest="0"), Known("P_2", digest="0")]
+    assert check_leakage(heard, near_duplicates=[]).within == (
+        "within the catalogue 1 pairs of equal chroma, 0 pairs of nearly equal embeddings, "
+        "not compared: titles"
+    )
+
+
 def test_every_list_has_a_verdict_of_its_own():
     lists = [Learnt("one", TRAINING), Learnt("other", [Known("x", "y")], complete=False)]
     leakage = check_leakage(CATALOGUE, lists, unknown=["third"])
