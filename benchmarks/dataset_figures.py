@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.chroma import PITCH_CLASSES
-from .drawing import PALETTE, bare, figure
+from .drawing import PALETTE, bare, figure, whole_numbers
 
 if TYPE_CHECKING:
     from ..encoder import Chroma
@@ -85,6 +85,7 @@ def draw_works_by_size(description: DatasetDescription, path: Path) -> Path:
         axes.set_xlabel("performances of a work")
         axes.set_ylabel("works")
         axes.margins(y=0.12)
+        whole_numbers(axes)
         bare(axes)
     return path
 
@@ -96,6 +97,7 @@ def _histogram(values: Sequence[float], label: str, path: Path) -> Path:
         axes.hist(values, bins=bins, color=PALETTE[0], edgecolor="white", linewidth=0.6)
         axes.set_xlabel(label)
         axes.set_ylabel("performances")
+        whole_numbers(axes)
         bare(axes)
     return path
 

@@ -5,7 +5,7 @@ Drawn with matplotlib, which is the extra ``coverdex[plots]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,3 +51,25 @@ def bare(axes: Any, *, grid: str = "y") -> None:
     axes.set_axisbelow(True)
     if grid:
         axes.grid(axis=grid, color="#dddddd", linewidth=0.8)
+
+
+def legend(axes: Any) -> None:
+    """Name what is drawn, where there is most room; no grid line runs through the names."""
+    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+
+
+def legend_above(drawn: Any, names: Sequence[str], colours: Sequence[str]) -> None:
+    """Name colours above all plots of a figure, in rows that are read from left to right."""
+    from matplotlib.patches import Patch
+
+    n_columns = min(4, len(names))
+    # The library fills columns first; taken in steps, the names come out row by row.
+    order = [at for column in range(n_columns) for at in range(column, len(names), n_columns)]
+    patches = [Patch(color=colours[at], label=names[at]) for at in order]
+    drawn.legend(handles=patches, loc="outside upper center", ncols=n_columns, frameon=False)
+
+
+def whole_numbers(axes: Any) -> None:
+    """Mark the y axis of counts: at whole numbers only, thousands apart."""
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_formatter("{x:,.0f}")

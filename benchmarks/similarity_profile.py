@@ -34,7 +34,7 @@ class SimilarityProfile:
     Parameters
     ----------
     covers : array, shape (n_pairs,)
-        Similarity of every query to each of its covers.
+        Similarity of every query to each of its covers; ``-inf`` where a run leaves it out.
     others : array
         Similarities to other candidates: a sample, the same number for each query.
     occurrences : array, shape (n,), int64
@@ -107,8 +107,7 @@ def similarity_profile(
             )
             occurrences[_nearest(row, int(query), k)] += 1
     joined = [np.concatenate(x) if x else np.empty(0, np.float32) for x in (covers, others)]
-    finite = [values[np.isfinite(values)] for values in joined]
-    return SimilarityProfile(finite[0], finite[1], occurrences)
+    return SimilarityProfile(joined[0], joined[1], occurrences)
 
 
 def _nearest(row: NDArray[np.float32], query: int, k: int) -> NDArray[np.int64]:

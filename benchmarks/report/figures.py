@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import PALETTE, bare, figure
+from ..drawing import PALETTE, bare, figure, legend, legend_above, whole_numbers
 from .run import Outcome
 
-_WIDTH = 7.2
+#: Inches; the page shows two figures side by side, and letters must stay readable there.
+_WIDTH = 5.8
+_GREY = "#999999"
+#: Letters of all labels that fit side by side below a figure.
+_MOST_LETTERS = 45
 #: Sizes of works that the figure has room for.
 _MOST_SIZES = 12
 
@@ -25,7 +29,9 @@ def draw_all(outcomes: Sequence[Outcome], folder: Path) -> dict[str, Path]:
         "Mean average precision, with 95% intervals by work": _draw_map(outcomes, folder),
         "Recall: share of the covers among the first k": _draw_recall(outcomes, folder),
         "Rank of the first cover, queries by rank": _draw_ranks(outcomes, folder),
-        "Average precision by performances of the work": _draw_by_size(outcomes, folder),
+        "Average precision by performances of the work: quartiles, median (line), mean (dot)": (
+            _draw_by_size(outcomes, folder)
+        ),
         "Similarities of covers and of other candidates": _draw_similarities(outcomes, folder),
         "Hubness: queries that have a performance among their first 10": _draw_hubness(
             outcomes, folder
@@ -37,9 +43,15 @@ def _colour(at: int) -> str:
     return PALETTE[at % len(PALETTE)]
 
 
+def _name_systems(drawn: Any, outcomes: Sequence[Outcome], **others: str) -> None:
+    """Name the systems above a figure, and ``others`` with their colours."""
+    names, colours = [o.name for o in outcomes], [_colour(at) for at in range(len(outcomes))]
+    legend_above(drawn, [*names, *others], [*colours, *others.values()])
+
+
 def _draw_map(outcomes: Sequence[Outcome], folder: Path) -> Path:
     path = folder / "map.png"
-    with figure(path, width=_WIDTH, height=1.0 + 0.42 * len(outcomes)) as drawn:
+    with figure(path, width=_WIDTH, height=max(2.2, 1.0 + 0.42 * len(outcomes))) as drawn:
         axes = drawn.add_subplot()
         for at, outcome in enumerate(outcomes):
             mean, interval = outcome.evaluation.map, outcome.evaluation.intervals["map"]
@@ -60,21 +72,20 @@ def _draw_map(outcomes: Sequence[Outcome], folder: Path) -> Path:
 def _draw_recall(outcomes: Sequence[Outcome], folder: Path) -> Path:
     path = folder / "recall.png"
     n_candidates = max(1, outcomes[0].evaluation.counts.n_performances - 1)
-    ks = np.unique(np.geomspace(1, n_candidates, 60).round().astype(int)).tolist()
-    with figure(path, width=_WIDTH) as drawn:
+    with figure(path, width=_WIDTH, height=3.6) as drawn:
         axes = drawn.add_subplot()
         for at, outcome in enumerate(outcomes):
-            curve = outcome.evaluation.recall_curve(ks)
-            axes.plot(ks, curve, color=_colour(at), label=outcome.name, linewidth=1.8)
-        chance = np.array(ks) / n_candidates
-        axes.plot(ks, chance, color="#999999", linestyle=":", label="chance")
+            ks, recall = outcome.recall_curve
+            axes.plot(ks, recall, color=_colour(at), linewidth=1.8)
+        chance = np.geomspace(1, n_candidates)
+        axes.plot(chance, chance / n_candidates, color=_GREY, linestyle=":")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("k")
         axes.set_ylabel("recall")
         bare(axes)
-        axes.legend(frameon=False)
+        _name_systems(drawn, outcomes, chance=_GREY)
     return path
 
 
@@ -83,17 +94,22 @@ def _draw_ranks(outcomes: Sequence[Outcome], folder: Path) -> Path:
     edges = _rank_edges(outcomes[0].evaluation.counts.n_performances - 1)
     names = [_span(low, high - 1) for low, high in itertools.pairwise(edges)]
     width = 0.8 / len(outcomes)
-    with figure(path, width=_WIDTH, height=3.8) as drawn:
+    with figure(path, width=_WIDTH, height=3.6) as drawn:
         axes = drawn.add_subplot()
         for at, outcome in enumerate(outcomes):
             counts, _ = np.histogram(np.floor(outcome.evaluation.first_rank), bins=edges)
             places = np.arange(len(names)) + (at - (len(outcomes) - 1) / 2) * width
-            axes.bar(places, counts, width=width * 0.92, color=_colour(at), label=outcome.name)
+            axes.bar(places, counts, width=width * 0.92, color=_colour(at))
         axes.set_xticks(range(len(names)), names)
+        if len(names) * max(map(len, names)) > _MOST_LETTERS:
+            axes.tick_params(axis="x", rotation=45)
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
         axes.set_xlabel("rank of the first cover")
         axes.set_ylabel("queries")
+        whole_numbers(axes)
         bare(axes)
-        axes.legend(frameon=False)
+        _name_systems(drawn, outcomes)
     return path
 
 
@@ -112,7 +128,7 @@ def _draw_by_size(outcomes: Sequence[Outcome], folder: Path) -> Path:
     sizes = np.unique(first.n_covers + 1)
     if sizes.size > _MOST_SIZES:
         sizes = sizes[np.linspace(0, sizes.size - 1, _MOST_SIZES).round().astype(int)]
-    with figure(path, width=_WIDTH, height=3.8) as drawn:
+    with figure(path, width=_WIDTH, height=3.6) as drawn:
         axes = drawn.add_subplot()
         labels = []
         for place, size in enumerate(sizes):
@@ -127,16 +143,10 @@ def _draw_by_size(outcomes: Sequence[Outcome], folder: Path) -> Path:
         axes.set_xlabel("performances of the work")
         axes.set_ylabel("average precision")
         axes.set_ylim(-0.02, 1.05)
+        middle, half = (len(labels) - 1) / 2, max(1.0, len(labels) / 2)
+        axes.set_xlim(middle - half, middle + half)  # one size alone does not fill the width
         bare(axes)
-        colours = [_colour(at) for at in range(len(outcomes))]
-        axes.legend(
-            [axes.plot([], [], color=colour, linewidth=6)[0] for colour in colours],
-            [outcome.name for outcome in outcomes],
-            frameon=False,
-            ncols=min(4, len(outcomes)),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-        )
+        _name_systems(drawn, outcomes)
     return path
 
 
@@ -150,24 +160,22 @@ def _draw_box(axes: Any, values: Any, place: float, width: float, colour: str) -
 
 def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
     path = folder / "similarities.png"
-    with figure(path, width=_WIDTH, height=0.6 + 1.5 * len(outcomes)) as drawn:
+    covers, others = PALETTE[4], _GREY
+    with figure(path, width=_WIDTH, height=0.6 + 1.3 * len(outcomes)) as drawn:
         grid = np.atleast_1d(drawn.subplots(len(outcomes), 1))
         for axes, outcome in zip(grid, outcomes, strict=True):
             profile = outcome.profile
-            bins = _bins(profile.covers, profile.others)
-            for values, colour, label in (
-                (profile.others, "#999999", "other candidates"),
-                (profile.covers, PALETTE[4], "covers"),
-            ):
+            listed = [v[np.isfinite(v)] for v in (profile.others, profile.covers)]
+            bins = _bins(listed[1], listed[0])
+            for values, colour in zip(listed, (others, covers), strict=True):
                 if values.size:
                     weights = np.full(values.size, 1 / values.size)
                     axes.hist(
-                        values.clip(bins[0], bins[-1]),
+                        values,
                         bins,
                         weights=weights,
                         color=colour,
                         alpha=0.6,
-                        label=label,
                     )
             axes.set_yticks([])
             axes.set_title(
@@ -176,26 +184,27 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
                 loc="left",
             )
             bare(axes, grid="")
-        grid[0].legend(frameon=False)
+        legend_above(drawn, ["covers", "other candidates"], [covers, others])
         grid[-1].set_xlabel("similarity (each system has its own scale)")
     return path
 
 
 def _bins(covers: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Edges that hold nearly all of both: single outliers would squeeze the rest together.
+    """Edges that hold all of a few hundred values, and of more all but a few outliers.
 
-    As many as the covers, of which there are fewer, can fill.
+    Outliers would squeeze the rest together. As many edges as the covers, of which there are fewer,
+    can fill.
     """
-    ends = [np.percentile(values, [0.5, 99.5]) for values in (covers, others) if values.size]
-    low = min((float(end[0]) for end in ends), default=0.0)
-    high = max((float(end[1]) for end in ends), default=1.0)
+    both = [values for values in (covers, others) if values.size]
+    low = min((float(np.percentile(v, 0.2, method="lower")) for v in both), default=0.0)
+    high = max((float(np.percentile(v, 99.8, method="higher")) for v in both), default=1.0)
     n_bins = int(np.clip(2 * np.sqrt(covers.size), 12, 60))
     return np.linspace(low, high if high > low else low + 1, n_bins + 1)
 
 
 def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
     path = folder / "hubness.png"
-    with figure(path, width=_WIDTH, height=3.8) as drawn:
+    with figure(path, width=_WIDTH, height=3.6) as drawn:
         axes = drawn.add_subplot()
         for at, outcome in enumerate(outcomes):
             ordered = np.sort(outcome.profile.occurrences)[::-1]
@@ -206,6 +215,7 @@ def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
         axes.set_ylabel("queries that have it near")
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
+        whole_numbers(axes)
         bare(axes)
-        axes.legend(frameon=False)
+        legend(axes)
     return path

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +22,18 @@ from numpy.typing import NDArray
 from ...encoder.errors import CoverdexError, InvalidChromaError
 from ..baselines.system import Progress, progress_unit_of
 from ..encoder_system import EncoderSystem
-from ..leakage import Known, Leakage, Learnt, check_leakage
+from ..leakage import Known, Leakage, check_leakage
 from ..metrics import NothingToEvaluateError, evaluate
 from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
-from ..rankings import open_ranking
+from ..published_codes import PUBLISHED_CODES
+from ..rankings import Ranking, open_ranking, share_listed
 from ..side_by_side import system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
 from ..training_lists import learnt_by, learnt_by_ranking, read_training_list
 from ..work_lists import WorkList, read_work_list
-from .spec import Spec
+from .spec import RankingSpec, Spec
 
 if TYPE_CHECKING:
     from ...encoder import Chroma, Encoder
@@ -56,6 +57,8 @@ class Outcome:
     profile : SimilarityProfile
     seconds : float or None
         From chroma in memory to the similarity matrix; None if it ran elsewhere.
+    share_listed : float
+        Share of the candidates that it orders; below 1 for a run file that is cut off.
     """
 
     name: str
@@ -63,6 +66,14 @@ class Outcome:
     evaluation: Evaluation
     profile: SimilarityProfile
     seconds: float | None = None
+    share_listed: float = 1.0
+
+    @property
+    def recall_curve(self) -> tuple[list[int], list[float]]:
+        """Some k from 1 to all candidates, evenly on a log scale, and the recall at each."""
+        n_candidates = max(1, self.evaluation.counts.n_performances - 1)
+        ks = np.unique(np.geomspace(1, n_candidates, 60).round().astype(int)).tolist()
+        return ks, self.evaluation.recall_curve(ks).tolist()
 
     def summary(self) -> dict[str, Any]:
         """Give the figures for JSON."""
@@ -70,9 +81,14 @@ class Outcome:
             "system": self.name,
             "parameters": dict(self.parameters),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "share_listed": self.share_listed,
             "hubness": self.profile.hubness,
             "separation": self.profile.separation,
             **self.evaluation.summary(),
+            "recall_curve": dict(zip(("k", "recall"), self.recall_curve, strict=True)),
+            "as_published": {
+                name: figures(self.evaluation) for name, figures in PUBLISHED_CODES.items()
+            },
         }
 
 
@@ -154,11 +170,14 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         for system in systems
         if isinstance(system, EncoderSystem)
     }
-    for name, parameters, source, of_ranking in _rankings(spec, listed):
-        learnt[name] = of_ranking
-        if isinstance(source, EmbeddingSimilarity) and duplicates is None:
-            duplicates = near_duplicates_of(source, listed.performances)
-        outcomes.append(_outcome(name, parameters, source, listed, None))
+    for ranking, opened in _rankings(spec, listed):
+        learnt[ranking.name] = learnt_by_ranking(opened)
+        if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
+            duplicates = near_duplicates_of(opened.source, listed.performances)
+        parameters = {"path": ranking.path, "encoder_id": opened.encoder_id}
+        outcome = _outcome(ranking.name, parameters, opened.source, listed, None)
+        ordered = share_listed(opened, outcome.evaluation.queries)
+        outcomes.append(replace(outcome, share_listed=ordered))
     known = (
         [Known.of(record, chroma, embed) for record, chroma in readings]
         if readings
@@ -169,7 +188,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         known,
         given or own.values(),
         unknown=[] if given else [name for name, found in learnt.items() if found is None],
-        near_duplicates=duplicates or (),
+        near_duplicates=duplicates,
     )
     return Results(
         spec,
@@ -237,9 +256,7 @@ def _outcome(
     return Outcome(name, parameters, evaluation, profile, seconds)
 
 
-def _rankings(
-    spec: Spec, listed: WorkList
-) -> Iterator[tuple[str, Mapping[str, Any], SimilaritySource, Learnt | None]]:
+def _rankings(spec: Spec, listed: WorkList) -> Iterator[tuple[RankingSpec, Ranking]]:
     for ranking in spec.rankings:
         path = Path(ranking.path)
         opened = open_ranking(path, None if path.is_dir() else listed, distances=ranking.distances)
@@ -248,8 +265,7 @@ def _rankings(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
                 "the catalogue in their order; build it from this catalogue"
             )
-        parameters = {"path": ranking.path, "encoder_id": opened.encoder_id}
-        yield ranking.name, parameters, opened.source, learnt_by_ranking(opened)
+        yield ranking, opened
 
 
 def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:

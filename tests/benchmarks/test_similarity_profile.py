@@ -37,6 +37,14 @@ def test_separation_is_the_share_of_pairs_in_order():
     assert profile.separation == pytest.approx((1 + 0.5 + 0 + 1 + 1 + 0) / 6)
 
 
+def test_covers_that_a_run_leaves_out_count_as_farthest():
+    similarity = np.full((3, 3), -np.inf, dtype=np.float32)
+    similarity[0, 1] = 0.9  # the first query finds its cover; the other ranks nothing
+    profile = profile_of(similarity, ["a", "a", "n"])
+    assert profile.covers.tolist() == [pytest.approx(0.9), -np.inf]
+    assert profile.separation == pytest.approx((1 + 0.5) / 2)
+
+
 def test_a_hub_shows_as_skewness():
     even = SimilarityProfile(np.empty(0), np.empty(0), np.full(100, 10))
     hub = np.zeros(100, dtype=np.int64)
