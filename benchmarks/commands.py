@@ -150,7 +150,7 @@ def _print_evaluation(
     if listed < 1:
         console.print(
             f"the run lists {listed:.1%} of the candidates; the others are tied behind them, so "
-            "MR1 and nAR are estimates",
+            "the figures are estimates",
             style="yellow",
         )
     for name, figures in also.items():

@@ -19,9 +19,19 @@ FIGURES = (
     ("hits_at_1", "hits@1", 4, "a cover at rank 1"),
     ("hits_at_10", "hits@10", 4, "a cover among the first 10"),
     ("precision_at_10", "P@10", 4, "of the first 10 are covers"),
+    ("recall_at_10", "recall@10", 4, "of the covers in the first 10"),
     ("recall_at_100", "recall@100", 4, "of the covers in the first 100"),
     ("nar", "nAR", 4, "normalised rank: 0 to 0.5 = chance"),
 )
+
+#: Of these a table has one.
+RECALLS = ("recall_at_10", "recall_at_100")
+
+
+def recall_shown(evaluation: Evaluation) -> str:
+    """Name the recall that a table has: at 100, or at 10 where there are 100 candidates or less."""
+    few = evaluation.counts.n_performances - 1 <= 100
+    return "recall_at_10" if few else "recall_at_100"
 
 
 def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
@@ -35,7 +45,10 @@ def evaluation_table(evaluation: Evaluation, *, title: str) -> Table:
     table.add_column("95% by work", justify="right", no_wrap=True)
     table.add_column("", style="dim")
     means = evaluation.means()
+    left_out = set(RECALLS) - {recall_shown(evaluation)}
     for name, shown, decimals, what in FIGURES:
+        if name in left_out:
+            continue
         value = means[name]
         text = "-" if value is None else f"{value:.{decimals}f}"
         table.add_row(shown, text, interval_text(evaluation.intervals[name], decimals), what)

@@ -120,7 +120,7 @@ def leakage(
     embed = embedder_named(encoder) if encoder else None
     readings = open_catalogue(catalogue, kind=kind)
     known = [Known.of(record, chroma, embed) for record, chroma in readings]
-    duplicates = near_duplicates_among(known)
+    duplicates = near_duplicates_among(known) if embed else None
     own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None
     seen = read_training_list(training, embed=embed) if training else own
     found = check_leakage(
@@ -133,8 +133,15 @@ def leakage(
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     print(found.pop("verdict"))
+    print(found.pop("within"))
     shared = {} if seen is None else found["trainings"][0]
-    for name, listed in {**shared, **found, "trainings": None, "unknown": None}.items():
+    for name, listed in {
+        **shared,
+        **found,
+        "trainings": None,
+        "unknown": None,
+        "compared": None,
+    }.items():
         if isinstance(listed, list) and listed:
             print(f"{name.replace('_', ' ')}: {len(listed):,}")
             for each in listed[:20]:
@@ -147,6 +154,7 @@ def _print_results(results: Results) -> None:
     from rich.table import Table
 
     from ..evaluation_table import interval_text
+    from .cautions import cautions
 
     table = Table(title=escape(results.spec.title), title_justify="left")
     table.add_column("System")
@@ -165,7 +173,12 @@ def _print_results(results: Results) -> None:
     console = Console()
     console.print(table)
     console.print(results.check.verdict, highlight=False, markup=False)
-    console.print(f"leakage: {results.leakage.verdict}", highlight=False, markup=False)
+    for finding in results.check.findings:
+        console.print(f"  {finding}", highlight=False, markup=False)
+    for caution in cautions(results.outcomes):
+        console.print(caution, highlight=False, markup=False)
+    leakage = results.leakage
+    console.print(f"leakage: {leakage.verdict}; {leakage.within}", highlight=False, markup=False)
 
 
 def _print_comparison(compared: Comparison, title: str) -> None:

@@ -9,7 +9,9 @@ from html import escape
 from pathlib import Path
 
 from ..bootstrap import Interval
+from ..evaluation_table import RECALLS, recall_shown
 from ..leakage import SharedWithTraining
+from .cautions import cautions
 from .comparison import Comparison
 from .run import Outcome, Results
 
@@ -20,6 +22,7 @@ COLUMNS = (
     ("mrr", "MRR", 3, False),
     ("hits_at_1", "hits@1", 3, False),
     ("precision_at_10", "P@10", 3, False),
+    ("recall_at_10", "R@10", 3, False),
     ("recall_at_100", "R@100", 3, False),
     ("nar", "nAR", 3, False),
 )
@@ -58,15 +61,22 @@ ul { margin: .4rem 0 0; padding-left: 1.2rem; }
 """
 
 
+def columns_of(outcomes: Sequence[Outcome]) -> list[tuple[str, str, int, bool]]:
+    """Give those of :data:`COLUMNS` that say something with so many candidates."""
+    shown = recall_shown(outcomes[0].evaluation)
+    return [column for column in COLUMNS if column[0] not in RECALLS or column[0] == shown]
+
+
 def results_table(results: Results) -> list[list[str]]:
     """Lay out one row per system below a row of headings, as text."""
     headings = ["System"]
-    for _, heading, _, with_interval in COLUMNS:
+    columns = columns_of(results.outcomes)
+    for _, heading, _, with_interval in columns:
         headings += [heading, "95%"] if with_interval else [heading]
     rows = [[*headings, "Seconds"]]
     for outcome in results.outcomes:
         means, row = outcome.evaluation.means(), [outcome.name]
-        for name, _, decimals, with_interval in COLUMNS:
+        for name, _, decimals, with_interval in columns:
             row.append(_number(means[name], decimals))
             if with_interval:
                 row.append(_interval(outcome.evaluation.intervals[name], decimals))
@@ -82,13 +92,15 @@ def markdown(results: Results) -> str:
         "",
         f"{_what(results)}. {results.check.verdict[:1].upper()}{results.check.verdict[1:]}.",
         "",
+        *_bullets(results.check.findings),
         "| " + " | ".join(cell.replace("|", "\\|") for cell in rows[0]) + " |",
         "|---|" + "---:|" * (len(rows[0]) - 1),
         *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows[1:]),
         "",
         "95% intervals by bootstrap over works; smaller MR1 and nAR are better. Ties count with "
         "their expectation.",
-        f"Leakage: {results.leakage.verdict}.",
+        *(f"{caution}." for caution in cautions(results.outcomes)),
+        f"Leakage: {results.leakage.verdict}; {results.leakage.within}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -114,6 +126,7 @@ def html(
         f'<div class="card">{_results(results.outcomes)}</div>',
         '<p class="under">95% intervals by bootstrap over works. Smaller MR1 and nAR are better. '
         "Ties count with their expectation under random order.</p>",
+        *(f'<p class="under">{escape(c)}.</p>' for c in cautions(results.outcomes)),
         _differences(against_best),
         "<h2>Figures</h2>",
         '<div class="figures">',
@@ -130,6 +143,10 @@ def html(
         f"<title>{escape(results.spec.title)}</title><style>{_STYLE}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
+
+
+def _bullets(findings: Sequence[str]) -> list[str]:
+    return [*(f"- {finding}" for finding in findings), ""] if findings else []
 
 
 def _what(results: Results) -> str:
@@ -157,13 +174,14 @@ def _findings(results: Results) -> str:
 
 
 def _results(outcomes: Sequence[Outcome]) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for _, heading, _, _ in COLUMNS)
-    best = {name: _best(name, outcomes) for name, _, _, _ in COLUMNS}
+    columns = columns_of(outcomes)
+    head = "".join(f"<th>{escape(heading)}</th>" for _, heading, _, _ in columns)
+    best = {name: _best(name, outcomes) for name, _, _, _ in columns}
     rows = []
     for outcome in outcomes:
         means = outcome.evaluation.means()
         cells = [f"<td>{escape(outcome.name)}</td>"]
-        for name, _, decimals, with_interval in COLUMNS:
+        for name, _, decimals, with_interval in columns:
             small = _interval(outcome.evaluation.intervals[name], decimals) if with_interval else ""
             marked = ' class="best"' if means[name] == best[name] else ""
             under = f"<small>{small}</small>" if small else ""
@@ -230,7 +248,9 @@ def _leakage(results: Results) -> str:
         for what, listed in found
         if listed
     )
-    verdict = escape(leakage.verdict[:1].upper() + leakage.verdict[1:])
+    verdict = ". ".join(
+        escape(text[:1].upper() + text[1:]) for text in (leakage.verdict, leakage.within)
+    )
     return f"{verdict}.<ul>{items}</ul>" if items else f"{verdict}."
 
 

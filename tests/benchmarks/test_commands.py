@@ -51,6 +51,16 @@ def test_table_shows_figures_and_intervals(asked):
         assert expected in text
 
 
+@pytest.mark.parametrize(("n", "shown"), [(101, "recall@10 "), (102, "recall@100")])
+def test_table_has_the_recall_that_says_something(n, shown, tmp_path):
+    np.save(tmp_path / "many.npy", np.eye(n))
+    rows = [f"W_{i // 2},P_{i}" for i in range(n)]
+    (tmp_path / "works.csv").write_text("\n".join(["work_id,performance_id", *rows]))
+    text = run(tmp_path / "many.npy", "--works", tmp_path / "works.csv").stdout
+    assert text.count("recall@") == 1
+    assert shown in text
+
+
 def test_per_query_file(asked, tmp_path):
     run(*asked, "--per-query", tmp_path / "out" / "queries.parquet")
     rows = pq.read_table(tmp_path / "out" / "queries.parquet").to_pylist()

@@ -155,6 +155,7 @@ def report(tmp_path_factory):
     )
     assert result.exit_code == 0, result.output
     assert "NOT COMPARABLE" in result.output
+    assert "works by size are 4 x 3, 2 x 1" in result.output
     return folder / "out"
 
 
@@ -181,6 +182,12 @@ def test_results_are_those_of_the_evaluation(report):
     random = np.load(report.parent / "random.npy")
     assert by_name["random"]["map"] == pytest.approx(evaluate(random, WORKS).map)
     assert document["against_best"]["random"]["map"]["verdict"] == "worse"
+    assert by_name["random"]["recall_curve"]["k"] == list(range(1, 14))
+    curve = evaluate(random, WORKS).recall_curve(range(1, 14))
+    assert by_name["random"]["recall_curve"]["recall"] == pytest.approx(curve)
+    # A perfect ranking of 12 queries; 2 of the 14 have no cover.
+    assert by_name["the/perfect one"]["as_published"]["acoss"]["MRR"] == pytest.approx(12 / 14)
+    assert by_name["the/perfect one"]["as_published"]["move"]["MR"] == pytest.approx(1)
     assert document["protocol"]["comparable"] is False
     assert document["leakage"]["trainings"] == []
     assert document["leakage"]["unknown"] == ["random", "the/perfect one"]
@@ -195,6 +202,8 @@ def test_page_stands_alone_and_escapes_names(report):
     assert not re.search(r'(src|href)="(?!data:)|https?://', page)
     assert '<span class="mark bad">NOT COMPARABLE' in page
     assert "the/perfect one" in page
+    assert "Within the catalogue 0 pairs of equal chroma" in page
+    assert "not compared: embeddings" in page  # no encoder took part
 
 
 def test_markdown_is_one_table(report):
@@ -202,6 +211,34 @@ def test_markdown_is_one_table(report):
     rows = [line for line in lines if line.startswith("|")]
     assert len(rows) == 2 + 3
     assert len({row.count("|") for row in rows}) == 1
+    assert "R@10 |" in rows[0]  # with 13 candidates, all covers are among the first 100
+    assert "R@100" not in rows[0]
+    assert "- works by size are 4 x 3, 2 x 1, and the protocol has 80 x 2" in lines
+
+
+def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
+    # The run lists the right candidate first for one query, and nothing else: the rest is tied.
+    (tmp_path / "short.run").write_text("P_00 Q0 P_01 1 0.9 x\n")
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        [[rankings]]
+        name = "<short>"
+        path = "short.run"
+        [[rankings]]
+        name = "random"
+        path = "{report.parent / "random.npy"}"
+    """
+    arguments = ["run", str(written(tmp_path, spec)), "--out", str(tmp_path / "out")]
+    printed = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stdout
+    listed = "<short> lists 0.6% of the candidates"
+    assert listed in " ".join(printed.split())
+    for name, short in (("report.md", "<short>"), ("report.html", "&lt;short&gt;")):
+        text = (tmp_path / "out" / name).read_text()
+        assert listed.replace("<short>", short) in text
+        assert f"{short} ties covers with others for 12 of 12 queries: MAP 0." in text
+        assert "random ties" not in text
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [s["share_listed"] for s in document["systems"]] == [pytest.approx(1 / (12 * 13)), 1]
 
 
 def test_two_reports_compared(report):
