@@ -55,7 +55,7 @@ class Lancedb(Contender):
         import lancedb
 
         del n
-        self._table = lancedb.connect(str(folder)).open_table("vectors")
+        self._table: Any = lancedb.connect(str(folder)).open_table("vectors")
 
     def ladders(self, n: int) -> Sequence[Ladder]:
         """Sweep the lists, at several depths of refinement."""

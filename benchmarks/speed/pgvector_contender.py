@@ -113,8 +113,7 @@ class _Pgvector(Contender):
         self._connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         register_vector(self._connection)
         self._cursor = self._connection.cursor(binary=True)
-        asked = self._connection.execute("SELECT pg_backend_pid()")
-        self._server_process = int(asked.fetchone()[0])
+        self._server_process = int(self._connection.info.backend_pid)
 
 
 class PgvectorGraph(_Pgvector):
