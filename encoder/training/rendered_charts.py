@@ -1,4 +1,4 @@
-r"""A catalogue of held-out jazz standards, played from two charts each.
+r"""A catalogue of jazz standards, held-out ones as a rule, played from two charts each.
 
 What training holds out as charts (:mod:`.seeds`), a sampler plays and the extractor hears: for each
 held-out work two charts of different collections are arranged for a small band, each with its own
@@ -10,6 +10,9 @@ encoder can be evaluated::
         --config encoder/training/configs/coverdex-64.toml \
         --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out rendered-jazz
     coverdex encoder evaluate rendered-jazz
+
+With ``--works training`` the other works are played, those that training sees, to fine-tune on
+(``encoder/training/configs/coverdex-64-rendered.toml``). Ids of the two never meet.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from .corpus_charts import MAX_BEATS
 from .rendering import EVERY_FRAME, render
 from .seeds import hold_out, leave_out
 
+#: Works that training sees are numbered from here.
+_FIRST_OF_TRAINING = 100_000
 #: Styles of accompaniment: one chord as long as it lasts, on every beat, on half beats at random.
 STYLES = ("held", "beats", "syncopated")
 
@@ -107,8 +112,10 @@ def _improvised_line(
             yield at + float(q), 0.5, 64 + (tone - 4) % 12, rng.uniform(60, 100), MELODY
 
 
-def held_out_charts(path: Path, data: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
-    """Find the works that training holds out, two charts each.
+def charts_in_pairs(
+    path: Path, data: Mapping[str, Any], *, training: bool = False
+) -> list[list[dict[str, Any]]]:
+    """Find the works that training holds out, two charts each, or those that it sees.
 
     Parameters
     ----------
@@ -117,6 +124,9 @@ def held_out_charts(path: Path, data: Mapping[str, Any]) -> list[list[dict[str, 
     data : mapping
         The ``[data]`` table of the training configuration, of which ``leave_out_titles``,
         ``held_out_corpus``, ``held_out_works`` and ``held_out_seed`` count.
+    training : bool, default False
+        The works that training sees, as far as they have two charts, in an order drawn with the
+        same seed.
 
     Returns
     -------
@@ -133,14 +143,19 @@ def held_out_charts(path: Path, data: Mapping[str, Any]) -> list[list[dict[str, 
         for work, rows in charts.items()
         for row in rows
     ]
-    _, held = hold_out(
+    kept, held = hold_out(
         leave_out(versions, data["leave_out_titles"]),
         corpus=data["held_out_corpus"],
         n_works=data["held_out_works"],
         seed=data["held_out_seed"],
     )
+    works = sorted({v.work_id for v in held})
+    if training:
+        several = sorted({v.work_id for v in kept if len(charts[v.work_id]) > 1})
+        order = np.random.default_rng(data["held_out_seed"]).permutation(len(several))
+        works = [several[i] for i in order]
     found = []
-    for work in sorted({v.work_id for v in held}):
+    for work in works:
         by_source = {row["source"]: row for row in charts[work]}
         found.append((list(by_source.values()) if len(by_source) > 1 else charts[work])[:2])
     return found
@@ -148,16 +163,20 @@ def held_out_charts(path: Path, data: Mapping[str, Any]) -> list[list[dict[str, 
 
 def main() -> None:
     """Arrange, render, write; see the module's text."""
-    parser = argparse.ArgumentParser(description="Render held-out jazz charts as a catalogue")
+    parser = argparse.ArgumentParser(description="Render jazz charts as a catalogue")
     parser.add_argument("--charts", type=Path, required=True, help="table of chord charts")
     parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="SF2 files")
     parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
     parser.add_argument("--config", type=Path, required=True, help="training configuration")
     parser.add_argument("--seconds", type=float, default=90.0, help="of each performance")
+    parser.add_argument("--works", choices=("held-out", "training"), default="held-out")
+    parser.add_argument("--most", type=int, help="works; default: all")
     options = parser.parse_args()
     metadata: dict[str, dict[str, dict[str, str]]] = {}
     data = tomllib.loads(options.config.read_text(encoding="utf-8"))["data"]
-    for number, charts in enumerate(held_out_charts(options.charts, data)):
+    training = options.works == "training"
+    chosen = charts_in_pairs(options.charts, data, training=training)[: options.most]
+    for number, charts in enumerate(chosen, _FIRST_OF_TRAINING if training else 0):
         work_id = f"W_{number}"
         metadata[work_id] = {}
         for version, row in enumerate(charts):

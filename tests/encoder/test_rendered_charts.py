@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from coverdex.encoder.training.corpus import BASS, CHORDS
-from coverdex.encoder.training.rendered_charts import arrange, held_out_charts
+from coverdex.encoder.training.rendered_charts import arrange, charts_in_pairs
 from coverdex.encoder.training.seeds import hold_out, leave_out, read_seeds
 
 CHART = [[0, 4, 0, [0, 4, 7]], [4, 4, 7, [7, 11, 2, 5]]]
@@ -48,10 +48,14 @@ def test_the_works_are_those_that_training_holds_out(tmp_path: Path) -> None:
         "held_out_works": 4,
         "held_out_seed": 7,
     }
-    found = held_out_charts(path, data)
+    found = charts_in_pairs(path, data)
     _, held = hold_out(leave_out(read_seeds([path]), ["w4"]), corpus="charts", n_works=4, seed=7)
     assert {f"jazz_{charts[0]['work_id']}" for charts in found} == {v.work_id for v in held}
-    for charts in found:
+    seen = charts_in_pairs(path, data, training=True)
+    works = {charts[0]["work_id"] for charts in seen}
+    assert len(works) == len(seen) == 3  # of eight with two charts one is left out, four are held
+    assert works.isdisjoint({"w4", *(charts[0]["work_id"] for charts in found)})
+    for charts in found + seen:
         assert len(charts) == 2
         assert charts[0]["work_id"] == charts[1]["work_id"] != "w4"
         if charts[0]["work_id"] in ("w2", "w5", "w8", "w11"):
