@@ -5,15 +5,18 @@ and asks only the lists whose centres are nearest to the query. What is in the l
 quickly they are gone through:
 
 * *whole vectors*, as float16 or bytes: factory strings such as ``IVF4096,SQfp16``;
-* *codes with refinement*, ``PCA32,IVF4096,PQ32x4fsr,Refine(SQfp16)``: the vectors are rotated onto
-  their 32 principal directions, and each component's distance from the list's centre becomes one of
-  16 levels. Comparing such codes takes table look-ups within a register (André et al. 2015, "Cache
-  locality is not enough", PVLDB 9; Guo et al. 2020). The best ``k_factor`` times as many as wanted
-  are then compared again by their float16 vectors, so the codes lose little of the answer.
+* *codes with refinement*, ``IVF4096,PQ64x4fsr,Refine(SQfp16)``: each component's distance from the
+  list's centre becomes one of 16 levels. Comparing such codes takes table look-ups within a
+  register (André et al. 2015, "Cache locality is not enough", PVLDB 9; Guo et al. 2020). The best
+  ``k_factor`` times as many as wanted are then compared again by their float16 vectors, so the
+  codes lose little of the answer.
 
-FAISS's own principal component analysis subtracts the mean, which changes the order of inner
-products. :func:`rotate_without_mean` rotates onto the eigenvectors of the second moments instead:
-of all projections to so many dimensions this one keeps inner products best, and nothing is moved.
+Indexes that were planned before have codes on 32 principal directions only,
+``PCA32,IVF4096,PQ32x4fsr,Refine(SQfp16)``; they are read and asked like the others, and a factory
+string can still ask for one. FAISS's own principal component analysis subtracts the mean, which
+changes the order of inner products. :func:`rotate_without_mean` rotates onto the eigenvectors of
+the second moments instead: of all projections to so many dimensions this one keeps inner products
+best, and nothing is moved.
 """
 
 from __future__ import annotations

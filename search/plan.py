@@ -7,11 +7,13 @@ machine of ``docs/index-format.md`` (2 cores, about 16 GB/s) one query of 64 dim
 
 Above, an inverted file clusters the vectors into lists and asks only the ``nprobe`` lists nearest
 to the query (:mod:`coverdex.search.inverted_file`). Three forms of it are planned, the first that
-fits into memory: 4-bit codes on half as many principal directions, of which the best are compared
-again as float16; float16 alone; and 8 bits per component, which can lose more than a percent of the
-answers. On a million embeddings of simulated covers the first asks 2.5 times as quickly as the
-second at recall .99 (``docs/performance.md``), for 24 bytes more per vector, half of which are of
-the lists. Codes without refinement are not planned: with 64 dimensions they lose too much.
+fits into memory: 4 bits per component, of which the best are compared again as float16; float16
+alone; and 8 bits per component, which can lose more than a percent of the answers. On a million
+embeddings of simulated covers the first asks several times as quickly as the second at recall .99
+(``docs/performance.md``), for a quarter more memory. Codes without refinement are not planned: they
+lose too much. Nor are codes on the strongest principal directions alone: an encoder whose last
+layer gives every dimension the same scatter within works spreads what matters over all of them, and
+with half of them a search that compared 640 codes again ended at a recall of .91.
 
 How many lists to ask, and how many codes to compare again, is not planned here but measured on the
 index itself, and so is whether the inverted file gains anything: see
@@ -43,7 +45,7 @@ _ID_BYTES = 8
 #: refined, one of whole vectors, and comparing one by one.
 REFINED, INVERTED, FLAT = "refined", "inverted", "flat"
 KINDS = (REFINED, INVERTED, FLAT)
-#: Fewest dimensions of which half the principal directions say enough.
+#: Fewest dimensions at which codes gain something on whole vectors.
 _REFINED_FROM = 32
 
 
@@ -159,11 +161,10 @@ def _forms(
     ids, centres = count * _ID_BYTES, lists * dimension * 4
     forms = []
     if REFINED in approximate and dimension >= _REFINED_FROM:
-        half = dimension // 2
-        factory = f"PCA{half},IVF{lists},PQ{half}x4fsr,Refine(SQfp16)"
+        factory = f"IVF{lists},PQ{dimension}x4fsr,Refine(SQfp16)"
         # Lists are filled up to a multiple of 32 codes, so by 16 on the average.
-        codes = (count + 16 * lists) * (half // 2)
-        forms.append((REFINED, factory, codes + 2 * vectors + ids + centres // 2))
+        codes = (count + 16 * lists) * -(-dimension // 2)
+        forms.append((REFINED, factory, codes + 2 * vectors + ids + centres))
     if INVERTED in approximate:
         for name, component_bytes in (("SQfp16", 2), ("SQ8", 1)):
             n_bytes = component_bytes * vectors + ids + centres

@@ -36,7 +36,14 @@ def ids_of(candidates: list) -> list[str]:
 
 @pytest.fixture(
     scope="module",
-    params=["Flat", "SQfp16", "IVF4,SQfp16", "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)", "HNSW16"],
+    params=[
+        "Flat",
+        "SQfp16",
+        "IVF4,SQfp16",
+        "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)",
+        "IVF4,PQ64x4fsr,Refine(SQfp16)",
+        "HNSW16",
+    ],
 )
 def filtered_index(
     request: pytest.FixtureRequest, catalogue: MadeUp, tmp_path_factory: pytest.TempPathFactory

@@ -200,7 +200,14 @@ def test_bad_limits_are_refused(index: Index, catalogue: MadeUp, limit: object) 
 
 
 @pytest.mark.parametrize(
-    "factory", ["Flat", "SQfp16", "IVF4,SQ8", "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)"]
+    "factory",
+    [
+        "Flat",
+        "SQfp16",
+        "IVF4,SQ8",
+        "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)",
+        "IVF4,PQ64x4fsr,Refine(SQfp16)",
+    ],
 )
 def test_every_factory_answers_and_reads_exact_embeddings_back(
     catalogue: MadeUp, tmp_path: Path, factory: str
