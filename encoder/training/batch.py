@@ -139,6 +139,7 @@ _REGISTERED: dict[str, SourceFactory] = {}
 
 #: Sources of this package, by the module that registers them; it is imported on first use.
 _BUILT_IN = {
+    "alternating": "alternating_batches",
     "cliques": "clique_batches",
     "pairs": "pair_batches",
     "simulated-covers": "cover_batches",
