@@ -19,7 +19,7 @@ from .contender import Contender, Ladder
 from .measured_index import ENCODER_ID, made_up_performances, row_of
 
 _INDEX = "index"
-_K_FACTORS = (8, 12, 16, 24, 32)
+_K_FACTORS = (4, 8, 12, 16, 24, 32)
 
 
 class Coverdex(Contender):

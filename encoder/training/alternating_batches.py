@@ -83,7 +83,7 @@ class AlternatingBatches:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Number the sources and let each describe itself."""
+        """Let each source describe itself, under its number."""
         return {
             f"{number}: {what}": value
             for number, source in enumerate(self.sources, 1)
