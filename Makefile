@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_INDEX := build/demo.index
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck check clean
+.PHONY: help demo test lint typecheck check clean encoder
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,19 @@ lint: $(VENV)/installed ## check style and formatting
 typecheck: $(VENV)/installed ## check types
 	@mkdir -p build/typecheck && ln -sfn ../.. build/typecheck/coverdex
 	MYPYPATH=build/typecheck $(BIN)/mypy -p coverdex
+
+# Where the symbolic music and the soundfonts lie: make encoder SEEDS=... SOUNDFONTS="... ..."
+SEEDS := ../shared/data/seeds
+SOUNDFONTS := /usr/share/sounds/sf2/FluidR3_GM.sf2 /usr/share/sounds/sf2/TimGM6mb.sf2
+CONFIGS := encoder/training/configs
+
+encoder: $(VENV)/installed ## train coverdex-64 again, two hours (see encoder/training/configs/)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
+	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
+	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
+	    --charts $(SEEDS)/jazz_charts.parquet --config $(CONFIGS)/coverdex-64-simulated.toml \
+	    --soundfont $(SOUNDFONTS) --out runs/rendered-training
+	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64
 
 check: lint typecheck test ## all that CI runs
 

@@ -7,12 +7,12 @@ and rendered (:mod:`.rendering`). The result is a folder in the layout of Da-TAC
 encoder can be evaluated::
 
     python -m coverdex.encoder.training.rendered_charts --charts jazz_charts.parquet \
-        --config encoder/training/configs/coverdex-64.toml \
+        --config encoder/training/configs/coverdex-64-simulated.toml \
         --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out rendered-jazz
     coverdex encoder evaluate rendered-jazz
 
 With ``--works training`` the other works are played, those that training sees, to fine-tune on
-(``encoder/training/configs/coverdex-64-rendered.toml``). Ids of the two never meet.
+(``encoder/training/configs/coverdex-64.toml``). Ids of the two never meet.
 """
 
 from __future__ import annotations

@@ -1,0 +1,96 @@
+"""Metadata of every kind: what an index holds of it goes through JSON and comes back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from coverdex.search import Index, IndexEditor, verify_index, write_index
+from coverdex.search.commands import query
+
+from .made_up import ENCODER_ID, MadeUp
+
+MAP = pa.map_(pa.string(), pa.binary())
+INSTANT = datetime(2000, 1, 31, 3, 4, 5, tzinfo=UTC)
+KINDS: dict[str, tuple[Any, Any, str | None]] = {
+    # column, what the index holds of its first value, a filter that finds it
+    "date": (pa.array([date(2000, 1, 31)] * 4), "2000-01-31", "x>=2000-01-01"),
+    "instant": (
+        pa.array([INSTANT] * 4, pa.timestamp("s", "UTC")),
+        "2000-01-31 03:04:05Z",
+        "x<2000-02-01",
+    ),
+    "time": (pa.array([time(3, 4)] * 4), "03:04:00.000000", "x<04:00"),
+    "decimal": (pa.array([Decimal("1.50")] * 4), "1.50", "x=1.50"),
+    "category": (pa.array(["a", "b"] * 2).dictionary_encode(), "a", "x in a,b"),
+    "view": (pa.array(["a", "b"] * 2, pa.string_view()), "a", "x!=b"),
+    "large": (pa.array(["a", "b"] * 2, pa.large_string()), "a", "x=a"),
+    "not a number": (pa.array([float("nan"), 1.5] * 2), None, "x=null"),
+    "infinite": (pa.array([float("-inf"), 1.5] * 2), None, "x=null"),
+    "half": (pa.array([1.5] * 4, pa.float16()), 1.5, "x>1"),
+    "whole": (pa.array([2**60 + 1] * 4), 2**60 + 1, "x>5"),
+    "list": (pa.array([["a", "é"], None] * 2), ["a", "é"], "x!=null"),
+    "struct": (pa.array([{"a": [1.5]}] * 4), {"a": [1.5]}, None),
+    "list with NaN": (pa.array([[float("nan")]] * 4), "[NaN]", "x!=null"),
+    "map": (pa.array([[("k", b"\xff")]] * 4, MAP), '[["k", "ff"]]', None),
+    "bytes": (pa.array([b"\xff"] * 4), "ff", "x=ff"),
+    "span": (pa.array([timedelta(hours=1)] * 4), "1:00:00", None),
+    "nothing": (pa.nulls(4), None, "x=null"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_of_every_kind(
+    kind: str, catalogue: MadeUp, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    column, held, condition = KINDS[kind]
+    table = pa.table({"performance_id": ["P_1", "P_2", "P_3", "P_4"], "x": column})
+    folder = tmp_path / "i"
+    write_index(
+        folder,
+        embeddings=catalogue.embeddings[:2],
+        performances=table.slice(0, 2),
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    with IndexEditor(folder) as editor:
+        editor.add(table.slice(2), catalogue.embeddings[2:4], encoder_id=ENCODER_ID)
+        values = [editor.index.metadata(name)["x"] for name in ("P_1", "P_3")]
+        editor.compact()
+    opened = Index.open(folder)
+    values += [opened.metadata(name)["x"] for name in ("P_1", "P_3")]
+    assert values == [held] * 4
+    assert verify_index(folder).problems == []
+    query(folder, performance="P_2", as_json=True)
+    candidates = json.loads(capsys.readouterr().out)["candidates"]
+    assert {c["performance_id"]: c["metadata"]["x"] for c in candidates}["P_3"] == held
+    if condition is not None:
+        found = opened.search(catalogue.embeddings[0], where=condition)
+        assert {"P_1", "P_3"} <= {candidate.performance_id for candidate in found}
+    query(folder, performance="P_2", out=tmp_path / "found.csv")
+    with (tmp_path / "found.csv").open(encoding="utf-8") as file:
+        rows = {row["performance_id"]: row["x"] for row in csv.DictReader(file)}
+    if isinstance(held, (list, dict)):
+        assert json.loads(rows["P_3"]) == held
+    else:
+        assert rows["P_3"] == ("" if held is None else str(held))
+
+
+def test_years_as_pandas_writes_them(catalogue: MadeUp, tmp_path: Path) -> None:
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:2],
+        performances=pa.table({"performance_id": ["P_1", "P_2"], "year": [1969.0, float("nan")]}),
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    opened = Index.open(tmp_path / "i")
+    assert [opened.metadata(name)["year"] for name in ("P_1", "P_2")] == [1969, None]
