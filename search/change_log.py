@@ -49,12 +49,23 @@ def log_name(generation: int) -> str:
 
 
 def encode(change: Change, sequence: int) -> bytes:
-    """Render a change as one record."""
+    """Render a change as one record.
+
+    Raises
+    ------
+    IndexFormatError
+        When the metadata cannot be written as JSON.
+    """
     document = {
         "operation": change.operation.value,
         "performances": [dict(performance) for performance in change.performances],
     }
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:  # a column of a kind that is not written any more
+        raise IndexFormatError(
+            f"the metadata cannot be logged: {error}; build the index again"
+        ) from None
     vectors = np.ascontiguousarray(change.embeddings, dtype="<f4").tobytes()
     payload = _LENGTH.pack(len(text)) + text + vectors
     head = _RECORD.pack(_RECORD_MAGIC, sequence, len(payload))

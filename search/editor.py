@@ -300,10 +300,9 @@ class IndexEditor:
                 f"{self._manifest.dimension}"
             )
         table, order = normalised(table)
-        for missing in schema.names[len(table.column_names) :]:
-            if missing not in table.column_names:
-                column = pa.nulls(table.num_rows, schema.field(missing).type)
-                table = table.append_column(missing, column)
+        for missing in [name for name in schema.names if name not in table.column_names]:
+            column = pa.nulls(table.num_rows, schema.field(missing).type)
+            table = table.append_column(missing, column)
         try:
             table = table.select(schema.names).cast(schema)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:

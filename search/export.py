@@ -242,9 +242,30 @@ class _JsonLines:
         """Nothing is held back."""
 
 
+class _Csv:
+    """CSV knows no lists and no structs: they are written as JSON."""
+
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        self._nested = [i for i, field in enumerate(schema) if pa.types.is_nested(field.type)]
+        for i in self._nested:
+            schema = schema.set(i, pa.field(schema.names[i], pa.string()))
+        self._writer = pa_csv.CSVWriter(file, schema)
+
+    def write_table(self, table: pa.Table) -> None:
+        for i in self._nested:
+            values = table.column(i).to_pylist()
+            texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+            table = table.set_column(i, table.column_names[i], pa.array(texts, pa.string()))
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write what is held back."""
+        self._writer.close()
+
+
 _WRITERS: dict[str, Any] = {
     "parquet": pq.ParquetWriter,
-    "csv": pa_csv.CSVWriter,
+    "csv": _Csv,
     "jsonl": _JsonLines,
 }
 

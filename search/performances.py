@@ -10,11 +10,18 @@ Columns
 ``work_artist`` (string), ``year`` (int32), ``instrumental`` (bool), ``duration`` (float64, in
 seconds). All but the first may be null, and are where the catalogue does not say. Further columns
 of a catalogue follow in its own order.
+
+Metadata goes through JSON: into the log of changes, to the clients of a service. So a column is of
+text, whole or finite numbers, truth values, or lists or structs of those. Dates, times and decimals
+become text (``2000-01-31 03:04:05Z``, which sorts and compares as it should), categories become
+what they stand for, and a number that is none (NaN, as pandas writes "unknown") or is infinite
+becomes null. Whatever else there is becomes text too, JSON where it is nested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +45,22 @@ CORE_FIELDS: tuple[Any, ...] = (
     pa.field("duration", pa.float64()),
 )
 CORE_COLUMNS = tuple(field.name for field in CORE_FIELDS)
+
+_BECOME_TEXT = (
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+    pa.types.is_decimal,
+)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_PLAIN = (
+    pa.types.is_string,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_null,
+)
 
 
 def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
@@ -71,8 +94,9 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
         fields.append(field)
     for field in table.schema:
         if field.name not in CORE_COLUMNS:
-            columns.append(table.column(field.name))
-            fields.append(field.remove_metadata())
+            column = _plain(table.column(field.name))
+            columns.append(column)
+            fields.append(pa.field(field.name, column.type))
     whole = pa.table(columns, schema=pa.schema(fields))
     ids = whole.column(PERFORMANCE_ID)
     _check_ids(ids)
@@ -114,12 +138,53 @@ def _column_as(table: pa.Table, field: Any) -> Any:
     if field.name not in table.column_names:
         return pa.nulls(table.num_rows, field.type)
     try:
-        return table.column(field.name).cast(field.type)
-    except pa.ArrowInvalid as error:
+        return _plain(table.column(field.name)).cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise IndexFormatError(
             f"column {field.name!r} is of type {table.schema.field(field.name).type} and does not "
             f"become {field.type}: {error}"
         ) from None
+
+
+def _plain(column: Any) -> Any:
+    """Bring a column to a type that an index holds; see the module."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type))
+    if any(is_of(kind) for is_of in _BECOME_TEXT):
+        return column.cast(pa.string())
+    if pa.types.is_floating(kind):
+        numbers = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
+        return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, numbers.type))
+    if all(map(_is_plain, _leaves(column))):
+        return column
+    texts = [None if value is None else _text(value) for value in column.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _is_plain(leaf: Any) -> bool:
+    if leaf.type in (pa.float32(), pa.float64()):
+        return pc.all(pc.is_finite(leaf)).as_py() is not False
+    return any(is_of(leaf.type) for is_of in _PLAIN)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    nested = isinstance(value, (list, dict))
+    return json.dumps(value, ensure_ascii=False, default=_text) if nested else str(value)
+
+
+def _leaves(column: Any) -> Iterator[Any]:
+    """Give the values of a column, of the lists in it, or of each field of its structs."""
+    kind = column.type
+    if any(is_of(kind) for is_of in _LISTS):
+        yield from _leaves(pc.list_flatten(column))
+    elif pa.types.is_struct(kind):
+        for position in range(kind.num_fields):
+            yield from _leaves(pc.struct_field(column, [position]))
+    else:
+        yield column
 
 
 def _check_ids(ids: Any) -> None:

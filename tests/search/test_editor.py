@@ -200,6 +200,18 @@ def test_tables_are_taken_too(editor: IndexEditor) -> None:
     assert editor.index.metadata("P_a")["year"] == 2
 
 
+def test_an_addition_may_have_any_of_the_columns(catalogue: MadeUp, tmp_path: Path) -> None:
+    tempo = pa.array(range(len(catalogue.ids)))
+    catalogue.write(
+        tmp_path / "i", performances=catalogue.performances.append_column("tempo", tempo)
+    )
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_n", "tempo": 77}]  # of key and tempo only the second
+        editor.add(rows, vectors(1), encoder_id=ENCODER_ID)
+        found = editor.index.metadata("P_n")
+        assert (found["tempo"], found["key"], found["year"]) == (77, None, None)
+
+
 def test_a_reader_keeps_its_snapshot_and_a_follower_goes_on(
     folder: Path, catalogue: MadeUp
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from coverdex.search import (
     IndexEditor,
     IndexFormatError,
     Manifest,
+    performances,
     verify_index,
     write_embeddings,
 )
@@ -122,6 +124,26 @@ def test_metadata_that_is_not_what_is_mapped_is_found(folder: Path) -> None:
     with pytest.raises(IndexFormatError, match="not readable as an Arrow file"):
         Index.open(folder)
     assert len(Index.open(folder, mmap=False).performances) == 120
+
+
+def test_numbers_that_are_none_are_no_damage(
+    catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Earlier releases wrote NaN and dates as they came.
+    monkeypatch.setattr(performances, "_plain", lambda column: column)
+    nan, day = [float("nan")] * len(catalogue.ids), [date(2000, 1, 31)] * len(catalogue.ids)
+    table = catalogue.performances.append_column("x", pa.array(nan))
+    catalogue.write(tmp_path / "i", performances=table.append_column("day", pa.array(day)))
+    assert np.isnan(Index.open(tmp_path / "i").metadata("P_1")["x"])
+    assert verify_index(tmp_path / "i").problems == []
+    with IndexEditor(tmp_path / "i") as editor:
+        row = {"performance_id": "P_new", "day": "2001-01-01"}
+        with pytest.raises(IndexFormatError, match=r"date .* build the index again"):
+            editor.add([row], catalogue.embeddings[:1], encoder_id=ENCODER_ID)
+        row["day"] = None
+        editor.add([row], catalogue.embeddings[:1], encoder_id=ENCODER_ID)
+        editor.compact()
+    assert verify_index(tmp_path / "i").problems == []
 
 
 def test_mapped_metadata_of_an_earlier_generation_is_left_alone(folder: Path) -> None:
