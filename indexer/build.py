@@ -38,7 +38,7 @@ from .catalogue import Catalogue, open_catalogue
 from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
 from .embedding_shards import ShardPlan
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
-from .shard_reading import ShardContents, find_shards, read_shards
+from .shard_reading import ShardContents, read_shards, read_shards_at
 
 
 @dataclass(frozen=True)
@@ -230,10 +230,8 @@ def build_index_from_shards(
     started = time.monotonic()
     path, out, wanted = Path(path), Path(out), IndexOptions(**options)
     check_target(out, overwrite=wanted.overwrite)
-    contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
+    contents = read_shards_at(path, encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
-    if plan is not None:
-        contents.rejections[:0] = plan.rejections
     source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
     return _assemble(
         contents,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ import typer
 
 from .command_options import (
     AsJson,
+    EncoderId,
     EncoderName,
     IndexFolder,
     MetadataFile,
@@ -23,6 +24,7 @@ from .command_options import (
     Workers,
     encoder_and_catalogue,
     listed_lines,
+    refuse_options_of_others,
 )
 
 if TYPE_CHECKING:
@@ -48,12 +50,14 @@ def add(
     encoder: EncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
+    encoder_id: EncoderId = None,
     workers: Workers = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Add performances to an index."""
-    report = _put(index, paths, encoder, subset, metadata, workers, update=update, must_exist=False)
+    source = _Source(paths, encoder, subset, metadata, encoder_id, workers)
+    report = _put(index, source, update=update, must_exist=False)
     _report_addition(report, strict=strict, as_json=as_json)
 
 
@@ -63,12 +67,14 @@ def update(
     encoder: EncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
+    encoder_id: EncoderId = None,
     workers: Workers = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Replace performances of an index, embedding and metadata; all must be there."""
-    report = _put(index, paths, encoder, subset, metadata, workers, update=True, must_exist=True)
+    source = _Source(paths, encoder, subset, metadata, encoder_id, workers)
+    report = _put(index, source, update=True, must_exist=True)
     _report_addition(report, strict=strict, as_json=as_json)
 
 
@@ -150,29 +156,38 @@ def verify(index: IndexFolder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _put(
-    index: Path,
-    paths: list[str],
-    encoder: str | None,
-    subset: str | None,
-    metadata: Path | None,
-    workers: int | None,
-    *,
-    update: bool,
-    must_exist: bool,
-) -> AdditionReport:
+@dataclass(frozen=True)
+class _Source:
+    """What is to be put into an index, as the command line says it."""
+
+    paths: list[str]
+    encoder: str | None
+    subset: str | None
+    metadata: Path | None
+    encoder_id: str | None
+    workers: int | None
+
+
+def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> AdditionReport:
     from ..search import IndexEditor
     from .additions import add_catalogue, add_embeddings
     from .preparation import default_workers
     from .progress import shown_progress
-    from .shard_reading import find_shards, holds_shards, read_shards
+    from .shard_reading import holds_shards, read_shards_at
 
+    of_shards = len(source.paths) == 1 and holds_shards(source.paths[0])
+    refuse_options_of_others(
+        of_shards, source.encoder_id, source.encoder or source.subset or source.metadata
+    )
     with IndexEditor(index) as editor:
-        if len(paths) == 1 and holds_shards(paths[0]):
-            contents = read_shards(find_shards(paths[0]))
+        if of_shards:
+            contents = read_shards_at(source.paths[0], encoder_id=source.encoder_id)
             return add_embeddings(editor, contents, update=update, must_exist=must_exist)
-        name = encoder or editor.index.manifest.encoder_name
-        loaded, catalogue = encoder_and_catalogue(name, paths, None, subset, metadata)
+        name = source.encoder or editor.index.manifest.encoder_name
+        loaded, catalogue = encoder_and_catalogue(
+            name, source.paths, None, source.subset, source.metadata
+        )
+        workers = source.workers
         with shown_progress("adding") as progress:
             return add_catalogue(
                 editor,

@@ -29,6 +29,9 @@ EncoderName = Annotated[
     str | None,
     typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
 ]
+EncoderId = Annotated[
+    str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
+]
 Kind = Annotated[
     str | None,
     typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
@@ -68,6 +71,16 @@ def encoder_and_catalogue(
     if odd:
         raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
     return loaded, FileListCatalogue(paths, kind=wanted)
+
+
+def refuse_options_of_others(
+    of_shards: bool, for_shards: object | None, for_catalogues: object | None
+) -> None:
+    """Refuse options that go with the other kind of source, shards or catalogues."""
+    if of_shards and for_catalogues:
+        raise typer.BadParameter("these are embeddings already; --encoder and the like are done")
+    if not of_shards and for_shards:
+        raise typer.BadParameter("--encoder-id is for shards; give --encoder")
 
 
 def listed_lines(file_list: Path | None) -> list[str]:

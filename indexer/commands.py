@@ -18,6 +18,7 @@ from .change_commands import add, compact, remove, update, verify
 from .command_options import (
     AsJson,
     Catalogues,
+    EncoderId,
     EncoderName,
     IndexFolder,
     Kind,
@@ -27,6 +28,7 @@ from .command_options import (
     encoder_and_catalogue,
     listed_lines,
     print_described,
+    refuse_options_of_others,
 )
 from .export_command import export
 
@@ -56,9 +58,7 @@ def build(
     recall: Annotated[
         float, typer.Option("--recall", min=0, max=1, help="Recall@10 wanted, for planning.")
     ] = 0.99,
-    encoder_id: Annotated[
-        str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
-    ] = None,
+    encoder_id: EncoderId = None,
     workers: Workers = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if anything cannot be indexed.")
@@ -78,13 +78,11 @@ def build(
 
     options: dict[str, Any] = {"strict": strict, "overwrite": overwrite, "factory": factory}
     options |= {"memory": memory and memory * 1_000_000, "recall": recall}
-    if holds_shards(path):
-        if encoder or kind or subset or metadata:
-            raise typer.BadParameter(f"{path} holds embeddings; --encoder and the like are done")
+    of_shards = holds_shards(path)
+    refuse_options_of_others(of_shards, encoder_id, encoder or kind or subset or metadata)
+    if of_shards:
         report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
     else:
-        if encoder_id:
-            raise typer.BadParameter("--encoder-id is for shards; give --encoder")
         loaded, catalogue = encoder_and_catalogue(encoder, [path], kind, subset, metadata)
         n_workers = default_workers(len(catalogue)) if workers is None else workers
         with shown_progress("embedding") as progress:

@@ -43,11 +43,20 @@ def export(
         list[str] | None,
         typer.Option("--where", help="Condition on the candidates of pairs, such as year>=1960."),
     ] = None,
+    one_per_work: Annotated[
+        bool,
+        typer.Option("--one-per-work", help="Of each work only the nearest performance."),
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every embedding in float32.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Export embeddings, or with --pairs all nearest pairs of an index."""
-    if pairs is None and (least_similarity is not None or where):
-        raise typer.BadParameter("--least-similarity and --where go with --pairs")
+    if pairs is None and (least_similarity is not None or where or one_per_work or exact):
+        raise typer.BadParameter(
+            "--least-similarity, --where, --one-per-work and --exact go with --pairs"
+        )
     from ..search import Index
 
     opened = Index.open(index)
@@ -62,7 +71,14 @@ def export(
         from ..search.export import nearest_pairs, write_table
 
         least = -1.0 if least_similarity is None else least_similarity
-        tables = nearest_pairs(opened, limit=pairs, least_similarity=least, where=where or ())
+        tables = nearest_pairs(
+            opened,
+            limit=pairs,
+            least_similarity=least,
+            where=where or (),
+            one_per_work=one_per_work,
+            exact=exact,
+        )
         rows = write_table(tables, out, file_format=file_format or out.suffix.lstrip("."))
         document = {"files": [str(out)], "rows": rows}
         line = f"wrote {rows} pairs to {out}"

@@ -141,6 +141,23 @@ def read_shards(
     )
 
 
+def read_shards_at(
+    path: str | Path, *, encoder_id: str | None = None, encoder_name: str | None = None
+) -> ShardContents:
+    """Read a folder or file of shards, with what its ``plan.json`` says was rejected.
+
+    Raises
+    ------
+    NotFoundError, IncompatibleError, CoverdexError
+        As :func:`find_shards` and :func:`read_shards`.
+    """
+    contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
+    plan = ShardPlan.read(Path(path))
+    if plan is not None:
+        contents.rejections[:0] = plan.rejections
+    return contents
+
+
 @dataclass(frozen=True, eq=False)
 class _Shard:
     header: ShardHeader
@@ -168,6 +185,9 @@ def _read_shard(path: Path) -> _Shard:
         table = table.drop_columns(["encoder_id"])
     vectors = _vectors(table.column("embedding"), path)
     table = table.drop_columns(["embedding"])
+    table = table.set_column(
+        table.column_names.index("performance_id"), "performance_id", _ids(table, path)
+    )
     ids = table.column("performance_id").to_pylist()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also true for NaN
@@ -195,6 +215,22 @@ def _same(known: str | None, found: str | None, path: Path) -> str | None:
     return known or found
 
 
+def _ids(table: pa.Table, path: Path) -> pa.ChunkedArray:
+    """Return the ids as text, from whatever holds text or whole numbers."""
+    column = table.column("performance_id")
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    fits = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_integer,
+        pa.types.is_null,
+    )
+    if not any(is_of(kind) for is_of in fits):
+        raise CoverdexError(f"{path}: column performance_id is {column.type}; give text")
+    return column.cast(pa.string())
+
+
 def _vectors(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
     """Return a list column as an array ``(n, dimension)`` float32."""
     if not (
@@ -207,12 +243,13 @@ def _vectors(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
         raise CoverdexError(
             f"{path} has {column.null_count} rows without embedding; leave them out"
         )
+    if not len(column):
+        return np.empty((0, 0), np.float32)
     lengths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(lengths) > 1:
         raise CoverdexError(f"{path} holds embeddings of lengths {sorted(lengths)}; give one")
-    dimension = lengths[0] if lengths else column.type.list_size
     flat = pc.list_flatten(column).to_numpy()
-    array: NDArray[np.float32] = np.ascontiguousarray(flat.reshape(-1, dimension), np.float32)
+    array: NDArray[np.float32] = np.ascontiguousarray(flat.reshape(len(column), -1), np.float32)
     return array
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from coverdex.cli import main
 from coverdex.encoder import DEFAULT_CHECKPOINT
@@ -229,6 +231,33 @@ def test_add_shards(
     assert len(answer.document["updated"]) == 4
 
 
+def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, run: Run) -> None:
+    opened = Index.open(index)
+    new = {"performance_id": ["X_1"], "embedding": [opened.embeddings[0].tolist()]}
+    shards = tmp_path / "theirs.parquet"
+    pq.write_table(pa.table(new), shards)
+    refused = run("index", "add", index, shards)
+    assert refused.code == 1
+    assert "give --encoder-id" in refused.err
+    assert run("index", "add", index, shards, "--encoder-id", "stranger-0").code == 4
+    ours = opened.manifest.encoder_id
+    assert run("index", "add", index, shards, "--encoder-id", ours).code == 0
+    assert run("index", "update", index, shards, "--encoder-id", ours).code == 0
+    assert "X_1" in Index.open(index)
+    assert run("index", "add", index, shards, "--update", "--encoder", "x").code == 2
+    assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
+
+
+def test_what_the_plan_of_shards_rejected_is_told(
+    index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
+) -> None:
+    datacos.describe("W_0", "P_78")  # has no file
+    datacos.write_metadata()
+    run("embed", datacos.root, "--out", tmp_path / "s", "--encoder", tiny_checkpoint)
+    answer = run("index", "add", index, tmp_path / "s", "--update", "--json")
+    assert [r["performance"] for r in answer.document["rejections"]] == ["P_78"]
+
+
 def test_another_encoder_is_refused(index: Path, datacos: DatacosFolder, run: Run) -> None:
     answer = run("index", "add", index, datacos.root, "--update", "--encoder", DEFAULT_CHECKPOINT)
     assert answer.code == 4
@@ -279,6 +308,12 @@ def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:
     arguments = ["--pairs", "5", "--least-similarity", "1", "--where", "year>2000"]
     none = run("index", "export", index, "--out", tmp_path / "none.csv", *arguments)
     assert none.out.startswith("wrote 0 pairs")
+    run("index", "export", index, "--pairs", "9", "--one-per-work", "--exact", "--out",
+        tmp_path / "works.jsonl")  # fmt: skip
+    rows = [json.loads(line) for line in (tmp_path / "works.jsonl").read_text().splitlines()]
+    works = [row["candidate_work"] for row in rows if row["query"] == "P_00"]
+    assert len(works) == len(set(works)) == 3
+    assert run("index", "export", index, "--out", tmp_path / "x", "--exact").code == 2
     assert run("index", "export", index, "--pairs", "2", "--out", tmp_path / "x.txt").code == 1
 
 

@@ -261,6 +261,46 @@ def test_embeddings_made_elsewhere(tmp_path: Path, dtype: str) -> None:
     assert (rows[6]["tempo"], rows[6]["label"]) == (90, None)
 
 
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (pa.array(["a", "b"], pa.string_view()), ["a", "b"]),
+        (pa.array(["a", "b"], pa.large_string()), ["a", "b"]),
+        (pa.array([0, 17]), ["0", "17"]),
+        (pa.array(["", "b"]), ["b"]),
+        (pa.array([None, None]), []),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")).split("<")[0] or None,
+)
+def test_ids_made_elsewhere_are_text_or_whole_numbers(
+    tmp_path: Path, ids: pa.Array, expected: list[str]
+) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2))
+    pq.write_table(pq.read_table(path).set_column(0, "performance_id", ids), path)
+    assert pq.read_schema(path).names[0] == "performance_id"
+    contents = read_shards([path])
+    assert contents.performances.column("performance_id").to_pylist() == expected
+    assert contents.performances.schema.field("performance_id").type == pa.string()
+    assert [r.reason for r in contents.rejections] == ["no-id"] * (2 - len(expected))
+
+
+def test_ids_of_another_type_are_refused(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2))
+    pq.write_table(pq.read_table(path).set_column(0, "performance_id", pa.array([0.5, 1])), path)
+    with pytest.raises(CoverdexError, match="performance_id is double; give text"):
+        read_shards([path])
+
+
+def test_an_empty_file_among_others_adds_nothing(tmp_path: Path) -> None:
+    full = foreign(tmp_path / "b.parquet", unit(2))
+    empty = tmp_path / "a.parquet"
+    columns = {"performance_id": pa.string(), "embedding": pa.list_(pa.float32())}
+    pq.write_table(pa.schema(columns).empty_table(), empty)
+    assert len(read_shards([empty, full]).embeddings) == 2
+    assert len(read_shards([empty], encoder_id="theirs-1").embeddings) == 0
+
+
 def test_wrong_rows_made_elsewhere_are_rejected(tmp_path: Path) -> None:
     vectors = unit(5)
     vectors[1] *= 2
