@@ -7,6 +7,7 @@ structure is tried (:data:`~coverdex.search.plan.KINDS`), down to comparing one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ from .inverted_file import inverted_file_in, rotate_without_mean
 from .plan import AUTO, DEFAULT_RECALL, KINDS, Plan, plan
 from .tuning import is_worth_it, measure, training_rows
 from .vectors import faiss
+
+#: Where in its source FAISS found an error, which it says before what the error is.
+_WHERE = re.compile(r"^Error in .* at \S+:\d+: (Error: )?")
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
             index.train(sample)
         index.add(embeddings)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = _WHERE.sub("", str(error).splitlines()[0])
         raise IndexFormatError(
             f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
         ) from None

@@ -124,7 +124,7 @@ def test_attachments_come_under_the_index_checksums(catalogue: MadeUp, tmp_path:
             },
             "year",
         ),
-        (lambda c: {"factory": "Flatt"}, "Flatt"),
+        (lambda c: {"factory": "Flatt"}, "dimension 64: could not parse .* Flatt"),
         (lambda c: {"factory": "IVF500,Flat"}, "IVF500"),
     ],
 )
