@@ -40,7 +40,7 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
-from .preparation import Prepared, PreparedPerformance, prepared_parts
+from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
 from .rejection import Rejection
 
 #: Performances per shard: two groups of the encoder, half a minute of work to lose at worst.
@@ -175,7 +175,10 @@ def embed_into(
     if progress is not None:
         progress(done, total)
     parts = (part for shard in missing for part in shard.parts)
-    with closing(prepared_parts(parts, encoder.preprocessing, workers=workers)) as prepared:
+    with (
+        beside_readers(workers),
+        closing(prepared_parts(parts, encoder.preprocessing, workers=workers)) as prepared,
+    ):
         for shard in missing:
             done += _embed_shard(shard, prepared, encoder, progress, done, total)
     headers = [read_shard_header(shard.path) for shard in plan]

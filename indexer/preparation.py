@@ -21,9 +21,10 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -127,12 +128,38 @@ def prepared_parts(
 
 
 def default_workers(n_performances: int) -> int:
-    """Return how many reading processes suit a catalogue on this machine; 0 for a small one."""
+    """Return how many reading processes suit a catalogue on this machine; 0 for a small one.
+
+    One per core: reading takes longer than encoding, and what waits for the encoder costs nothing.
+    """
     if n_performances < SMALL_CATALOGUE:
         return 0
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, n_cores // 2))
+    return max(1, min(MAX_WORKERS, n_cores))
+
+
+@contextmanager
+def beside_readers(workers: int) -> Iterator[None]:
+    """Leave cores to the reading processes while the encoder works.
+
+    The network's threads wait for each other, and for the next batch, by spinning; where readers
+    need the same cores that slows both down. With readers the network has the threads that they
+    leave, at least one.
+
+    Parameters
+    ----------
+    workers : int
+        Reading processes; 0 changes nothing.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - workers) if workers else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _prepare(outcome: Reading | Rejection, preprocessing: Preprocessing) -> Prepared:

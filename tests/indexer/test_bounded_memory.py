@@ -21,7 +21,13 @@ from coverdex.encoder import (
 )
 from coverdex.indexer import PerformanceRecord, embed_catalogue, open_catalogue
 from coverdex.indexer.feature_files import FeatureFile, FeatureFileBatch
-from coverdex.indexer.preparation import PreparedPerformance, default_workers, prepared_parts
+from coverdex.indexer.preparation import (
+    MAX_WORKERS,
+    PreparedPerformance,
+    beside_readers,
+    default_workers,
+    prepared_parts,
+)
 from coverdex.indexer.synthetic_catalogue import (
     CLIQUE,
     synthetic_performances,
@@ -114,6 +120,21 @@ def test_a_made_up_catalogue_is_read_like_any_other(tmp_path: Path) -> None:
         assert read[record.performance_id].values == pytest.approx(chroma.values)
 
 
-def test_small_catalogues_need_no_processes() -> None:
+def test_small_catalogues_need_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_workers(10) == 0
-    assert default_workers(10_000) >= 1
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    assert default_workers(10_000) == 3
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert default_workers(10_000) == MAX_WORKERS
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, 4), (1, 3), (4, 1), (9, 1)])
+def test_readers_are_left_cores_and_threads_come_back(workers: int, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with beside_readers(workers):
+            assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
