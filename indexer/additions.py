@@ -27,7 +27,7 @@ from ..search.errors import PerformanceExistsError
 from .catalogue import Catalogue
 from .embedding import ProgressCallback
 from .performance import records_table
-from .preparation import PreparedPerformance, prepared_parts
+from .preparation import PreparedPerformance, beside_readers, prepared_parts
 from .rejection import LISTED_TWICE, Rejection
 from .shard_reading import ShardContents
 
@@ -122,8 +122,9 @@ def add_catalogue(
                 seen.add(outcome.record.performance_id)
                 good.append(outcome)
         if good:
-            vectors = encoder.embed_many(PreparedChroma(p.values) for p in good)
-            addition.put(_table(good), np.array(list(vectors)))
+            with beside_readers(workers):
+                vectors = list(encoder.embed_many(PreparedChroma(p.values) for p in good))
+            addition.put(_table(good), np.array(vectors))
         done += len(batch)
         if progress is not None:
             progress(done, len(catalogue))
