@@ -72,7 +72,11 @@ def evaluate(
     ] = False,
     per_query: Annotated[
         Path | None,
-        typer.Option("--per-query", help="Also write every query's figures to this Parquet file."),
+        typer.Option(
+            "--per-query",
+            help="Parquet file of every query's figures. Default: beside the ranking, with "
+            ".per-query.parquet after its name.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -98,9 +102,16 @@ def evaluate(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
-    if per_query is not None:
-        write_per_query(evaluation, opened.listed, per_query)
-        print(f"wrote {evaluation.counts.n_queries} queries to {per_query}", file=sys.stderr)
+    beside = ranking.with_name(f"{ranking.resolve().name}.per-query.parquet")
+    try:
+        write_per_query(evaluation, opened.listed, per_query or beside)
+        written = f"wrote {evaluation.counts.n_queries} queries to {per_query or beside}"
+    except OSError as error:
+        if per_query is not None:
+            raise
+        # Figures are worth more than the file: a ranking may lie where nothing can be written.
+        written = f"every query's figures are not saved ({error}); name a file with --per-query"
+    print(written, file=sys.stderr)
     listed = share_listed(opened, evaluation.queries)
     leakage = leakage_of_ranking(opened)
     also = {str(code): PUBLISHED_CODES[code](evaluation) for code in published or []}

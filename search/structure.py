@@ -99,6 +99,8 @@ def _build_planned(
             return Structure(index, planned.factory, dict(search_parameters or {}), said)
         found, measured = measure(index, embeddings, recall=recall)
         if is_worth_it(measured):
+            if given_up:  # or nobody would see why a simpler structure was taken
+                said["given_up"] = given_up["measured"]
             said["measured"] = measured
             return Structure(index, planned.factory, found, said)
         given_up = {"measured": {"factory": planned.factory, **measured}}

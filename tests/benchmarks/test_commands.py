@@ -68,6 +68,22 @@ def test_per_query_file(asked, tmp_path):
     assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
 
 
+def test_per_query_figures_are_saved_beside_the_ranking_unless_said_otherwise(asked, tmp_path):
+    run(*asked)
+    rows = pq.read_table(tmp_path / "six.npy.per-query.parquet").to_pylist()
+    assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
+
+
+def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):
+    (tmp_path / "six.npy.per-query.parquet").mkdir()
+    result = run(*asked, "--json")
+    assert json.loads(result.stdout)["mr1"] == pytest.approx(2.2)
+    assert "are not saved" in result.stderr
+    assert "--per-query" in result.stderr
+    with pytest.raises(OSError, match="six"):
+        run(*asked, "--per-query", tmp_path / "six.npy.per-query.parquet")
+
+
 def test_catalogue_that_is_not_the_protocols_is_marked(asked):
     text = run(*asked, "--protocol", "covers80").stdout
     assert "NOT COMPARABLE" in text

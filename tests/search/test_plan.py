@@ -170,6 +170,8 @@ def test_the_next_simpler_structure_is_taken_where_one_gains_nothing(
     structure = build_structure(embeddings, recall=0.9)
     assert (structure.factory, built) == ("IVF128,SQfp16", [True, False])
     assert set(structure.search_parameters) == {"nprobe"}
+    assert structure.plan["given_up"]["factory"] == CODES.format(128)
+    assert "factory" not in structure.plan["measured"]
 
 
 @pytest.mark.parametrize("recall", [0.6, 0.95])
