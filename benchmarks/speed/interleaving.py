@@ -1,13 +1,15 @@
 """Timing two or more sides in turns, so that a busy moment of the machine hits all of them.
 
 A speed by itself says little: machines differ, and the same one differs from minute to minute. What
-can be compared is two sides in one run, each round timing every side once, in an order that changes
-from round to round. The median of the rounds is given, which a few disturbed ones don't move, and
-the ratio of two medians is the result.
+can be compared is two sides in one run, each round timing every side once. The order is drawn anew
+for each round: a side finds in the caches what the one before it left there, so the same
+predecessor every time would favour one of them. The median of the rounds is given, which a few
+disturbed ones don't move, and the ratio of two medians is the result.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,9 @@ import numpy as np
 
 #: One side of a comparison; takes the number of the round, so that rounds can ask different things.
 Side = Callable[[int], object]
+
+#: The order of the sides in each round is drawn with this seed.
+ORDER_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,11 @@ def interleaved(sides: Mapping[str, Side], *, rounds: int, warm_up: int = 1) -> 
     for number in range(warm_up):
         for name in names:
             sides[name](number)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    order = random.Random(ORDER_SEED)
     for number in range(rounds):
-        first = number % len(names)
-        for name in names[first:] + names[:first]:
+        order.shuffle(names)
+        for name in names:
             start = time.perf_counter()
             sides[name](number)
             seconds[name].append(time.perf_counter() - start)

@@ -95,9 +95,10 @@ def _measured(
     # The same pages of the same file, so that neither side finds its vectors nearer than the other.
     bare = faiss.read_index(str(path / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
     blocks = [queries[i : i + 1] for i in range(min(len(queries), 256))]
+    single = [block[0] for block in blocks]
 
     def ours(number: int) -> object:
-        return index.search(blocks[number % len(blocks)][0], limit=LIMIT)
+        return index.search(single[number % len(single)], limit=LIMIT)
 
     def alone(number: int) -> object:
         return bare.search(blocks[number % len(blocks)], LIMIT)

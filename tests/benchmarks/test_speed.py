@@ -19,7 +19,7 @@ from coverdex.benchmarks.speed.contender import Contender, Ladder
 from coverdex.benchmarks.speed.data import real_embeddings
 from coverdex.benchmarks.speed.edit import BATCH, measure_edit
 from coverdex.benchmarks.speed.extended_embeddings import drawn_between, extend, neighbours_of
-from coverdex.benchmarks.speed.interleaving import interleaved
+from coverdex.benchmarks.speed.interleaving import Side, Timing, interleaved
 from coverdex.benchmarks.speed.likeness import likeness
 from coverdex.benchmarks.speed.our_contender import Coverdex, CoverdexStructure
 from coverdex.benchmarks.speed.part_result import Column, PartResult, made_on
@@ -40,16 +40,26 @@ def data() -> RealEmbeddings:
     return RealEmbeddings(vectors[:N], vectors[N:], "made up")
 
 
-def test_every_side_is_timed_once_per_round_in_turns() -> None:
-    calls: list[tuple[str, int]] = []
-    times = interleaved(
-        {"a": lambda i: calls.append(("a", i)), "b": lambda i: calls.append(("b", i))},
-        rounds=3,
-        warm_up=1,
-    )
-    assert calls[:2] == [("a", 0), ("b", 0)]  # not timed
-    assert calls[2:] == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
-    assert all(len(timing.seconds) == 3 for timing in times.values())
+def test_every_side_is_timed_once_per_round_in_an_order_that_changes() -> None:
+    def run() -> tuple[list[tuple[str, int]], dict[str, Timing]]:
+        calls: list[tuple[str, int]] = []
+
+        def side(name: str) -> Side:
+            return lambda number: calls.append((name, number))
+
+        return calls, interleaved({name: side(name) for name in "abc"}, rounds=40, warm_up=1)
+
+    calls, times = run()
+    assert calls[:3] == [("a", 0), ("b", 0), ("c", 0)]  # not timed
+    rounds = [calls[i : i + 3] for i in range(3, len(calls), 3)]
+    assert [sorted(of_round) for of_round in rounds] == [
+        [("a", i), ("b", i), ("c", i)] for i in range(40)
+    ]
+    orders = ["".join(name for name, _ in of_round) for of_round in rounds]
+    assert set(orders) == {"abc", "acb", "bac", "bca", "cab", "cba"}  # nobody always follows one
+    assert run()[0] == calls
+    assert list(times) == ["a", "b", "c"]
+    assert all(len(timing.seconds) == 40 for timing in times.values())
     timing = replace(times["a"], seconds=(3.0, 1.0, 2.0))
     assert (timing.median, timing.percentile(100)) == (2.0, 3.0)
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.encoder import IncompatibleError, NotFoundError
-from coverdex.search import Index, InvalidQueryError
+from coverdex.search import Candidate, Index, InvalidQueryError
 
 from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up, unit
 
 
 def ids_of(candidates: list) -> list[str]:
     return [candidate.performance_id for candidate in candidates]
+
+
+def named(candidates: list[Candidate]) -> list[tuple[float, str]]:
+    return [(c.similarity, c.performance_id) for c in candidates]
 
 
 def test_search_ranks_like_the_slow_way(index: Index, catalogue: MadeUp) -> None:
@@ -116,6 +121,19 @@ def test_a_query_in_another_form_gets_the_same_answer(index: Index) -> None:
     assert index.search(query, limit=np.int64(8)) == expected
     assert index.search(query, limit=8, exact=True) == expected
     assert index.search(query, limit=8, exclude="P_unknown") == expected
+
+
+def test_threads_that_ask_for_lists_of_different_lengths_get_their_own(
+    index: Index, catalogue: MadeUp
+) -> None:
+    asked = [(i, 1 + i % 7) for i in range(len(catalogue.embeddings))]
+    alone = [named(index.search(catalogue.embeddings[i], limit=limit)) for i, limit in asked]
+
+    def ask(pair: tuple[int, int]) -> list[tuple[float, str]]:
+        return named(index.search(catalogue.embeddings[pair[0]], limit=pair[1]))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, asked * 20)) == alone * 20
 
 
 def test_a_candidate_that_is_sent_to_another_process_is_small_and_whole(
