@@ -1,7 +1,8 @@
 """Batches of simulated covers: the batch source ``simulated-covers`` (:mod:`.cover_settings`).
 
 Each batch holds ``works_per_batch`` works twice: rows i and i + ``works_per_batch`` are two covers
-of one work, drawn from two of its versions where it has several. Views are scaled as
+of one work, drawn from two of its versions where it has several, or, with ``[data.rendered]``,
+performances of it that samplers have played (:mod:`.rendered_versions`). Views are scaled as
 ``[preprocessing]`` scales recordings.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import TrainingError
@@ -24,6 +26,7 @@ from .config import read_settings
 from .corpus import RollCorpus, Version, roll_from_notes
 from .corpus_tunes import tune_versions
 from .cover_settings import CoverSettings, TuneSettings
+from .rendered_versions import RenderedVersions, rendered_versions
 from .sampler import WorkSampler
 from .seed_titles import title_in_id, titles_in_tables
 from .seeds import hold_out, leave_out, read_seeds
@@ -61,6 +64,8 @@ class CoverBatches:
         Where the seeds came from, for the record.
     titles : mapping of str to str, optional
         Version id to title, where it is known and not in the work's id.
+    rendered : RenderedVersions, optional
+        Of works that are trained on.
     """
 
     simulator: CoverSimulator
@@ -75,6 +80,7 @@ class CoverBatches:
     shortest: int | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
+    rendered: RenderedVersions | None = None
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -96,7 +102,10 @@ class CoverBatches:
         if self.shortest is not None:
             rng = np.random.default_rng([self.seed, 13, step])
             n_frames = int(rng.integers(self.shortest, self.n_frames + 1))
-        return self._batch(simulator, works, n_frames, (self.seed, 12, step))
+        seed = (self.seed, 12, step)
+        if self.rendered is not None:
+            return self._mixed_batch(simulator, self.rendered, works, n_frames, seed)
+        return self._batch(simulator, works, n_frames, seed)
 
     def held_out(self) -> Iterator[Batch]:
         """Draw two covers of each held-out work, always the same ones."""
@@ -139,6 +148,7 @@ class CoverBatches:
             "held-out works": held,
             "works per batch": self.works_per_batch,
             "seconds per view": self.n_frames / self.simulator.config.frame_rate,
+            **({"rendered": dict(self.rendered.origin)} if self.rendered else {}),
         }
 
     def _batch(
@@ -147,6 +157,38 @@ class CoverBatches:
         views, n_valid = simulator.pairs(works, n_frames, seed)
         scaled = scale_tracks(views, n_valid, self.scaling, self.exponent)
         return Batch(scaled, n_valid, torch.from_numpy(np.tile(works, 2)))
+
+    def _mixed_batch(
+        self,
+        simulator: CoverSimulator,
+        rendered: RenderedVersions,
+        works: NDArray[np.int64],
+        n_frames: int,
+        seed: tuple[int, ...],
+    ) -> Batch:
+        """Draw a batch of simulated and rendered views; only the former need scaling."""
+        rng = np.random.default_rng(list(seed))
+        versions, anchors, flags = simulator.items(works, rng)
+        # No band has played a work backwards or upside down.
+        barred = flags[0, : works.size] | flags[1, : works.size]
+        tracks = rendered.choose(works, rng, barred=barred)
+        x = torch.zeros(len(tracks), n_frames, 12)
+        n_valid = torch.zeros(len(tracks), dtype=torch.int64)
+        simulated = np.flatnonzero(tracks < 0)
+        if simulated.size:
+            views, n_valid[simulated] = simulator.views(
+                versions[simulated],
+                n_frames,
+                rng,
+                anchors=anchors[simulated],
+                flags=flags[:, simulated],
+            )
+            x[simulated] = scale_tracks(views, n_valid[simulated], self.scaling, self.exponent)
+        for row in np.flatnonzero(tracks >= 0).tolist():
+            values = rendered.view(int(tracks[row]), n_frames, rng)
+            x[row, : len(values)] = torch.from_numpy(values)
+            n_valid[row] = len(values)
+        return Batch(x, n_valid, torch.from_numpy(np.tile(works, 2)))
 
 
 def scale_tracks(x: Tensor, n_valid: Tensor, scaling: str, exponent: float = 1.0) -> Tensor:
@@ -235,6 +277,11 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         shortest=_shortest(chosen, rate),
         origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
         titles=titles_in_tables(paths),
+        rendered=(
+            rendered_versions(chosen.rendered, corpus.work_ids, context)
+            if chosen.rendered
+            else None
+        ),
     )
 
 

@@ -26,6 +26,8 @@
     [data.simulator.timeline]
     [data.simulator.instruments]
     [data.simulator.acoustics]
+    [data.rendered]                     # performances by samplers, see :mod:`.rendered_versions`
+    catalogue = "runs/rendered-seeds"
     [data.later]                        # from a step on, other strengths of the simulator
     from_step = 1000
     [data.later.simulator]              # all of them: what is left out has its default
@@ -38,6 +40,7 @@ from typing import Any
 from pydantic import Field
 
 from .config import SettingsTable
+from .rendered_versions import RenderedSettings
 
 
 class LaterSettings(SettingsTable):
@@ -73,3 +76,4 @@ class CoverSettings(SettingsTable):
     tunes: TuneSettings | None = None
     simulator: dict[str, Any] = Field(default_factory=dict)
     later: LaterSettings | None = None
+    rendered: RenderedSettings | None = None

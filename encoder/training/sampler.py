@@ -93,6 +93,11 @@ class WorkSampler:
         self.n_groups = int((weight > 0).sum())
         self.seed = seed
 
+    @property
+    def groups(self) -> list[list[int]]:
+        """Indices into ``work_ids`` of the works that may be the same, group by group."""
+        return self._members
+
     def works(self, step: int, n: int) -> NDArray[np.int64]:
         """Draw the works of a step's batch.
 

@@ -365,6 +365,6 @@ def test_batches_draw_their_length_between_the_two_that_are_given() -> None:
 def test_views_are_of_one_version_or_of_two(same_version: float, n_versions: set[int]) -> None:
     simulator = CoverSimulator(CORPUS, SimulatorConfig(same_version=same_version))
     works = np.array([1, 3, 5])  # of two versions each
-    chosen, _, _ = simulator._items(works, np.random.default_rng(0))
+    chosen, _, _ = simulator.items(works, np.random.default_rng(0))
     assert {len(set(pair)) for pair in chosen.reshape(2, -1).T.tolist()} == n_versions
     assert (CORPUS.work[chosen].reshape(2, -1) == works).all()

@@ -132,12 +132,28 @@ class CoverSimulator:
         n_valid : Tensor, shape (2 * n,), int64
         """
         rng = np.random.default_rng(list(seed))
-        versions, anchors, flags = self._items(np.asarray(works), rng)
+        versions, anchors, flags = self.items(np.asarray(works), rng)
         return self.views(versions, n_frames, rng, anchors=anchors, flags=flags)
 
-    def _items(
+    def items(
         self, works: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Draw what two covers of each work are made from.
+
+        Parameters
+        ----------
+        works : ndarray, shape (n,), int64
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        versions : ndarray, shape (2 * n,), int64
+            First views of all works, then second views, as in all that follows.
+        anchors : ndarray, shape (2 * n,), float64
+            Share of the score at which each starts.
+        flags : ndarray, shape (2, 2 * n), bool
+            Played backwards; mirrored in pitch.
+        """
         n = works.size
         chosen = np.empty((2, n), dtype=np.int64)
         for i, w in enumerate(works):

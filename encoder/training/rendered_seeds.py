@@ -1,0 +1,348 @@
+r"""A catalogue of every kind of seed, played by samplers, to train on.
+
+The simulator says what chroma of a band should look like; here a band plays and the extractor
+listens (:mod:`.rendering`). What is played are the works that a configuration with simulated covers
+trains on, their arrangements included (:mod:`.arrangements`), so held-out works and titles that are
+left out are never heard. Of each work several performances are made. For each one
+
+1. a version is drawn, another one than before while there are others;
+2. its form is changed as in a simulated cover (:mod:`.simulator.timeline`), and some parts pause in
+   some sections (:mod:`.simulator.instruments`);
+3. the pitch classes are put into octaves (:func:`notes_from_roll`);
+4. a band plays: instruments, levels, tempo, key, drums, room and tuning are drawn.
+
+::
+
+    python -m coverdex.encoder.training.rendered_seeds \
+        --config encoder/training/configs/coverdex-64-simulated.toml \
+        --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 \
+        --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out runs/rendered-seeds
+
+The result has the layout of Da-TACOS and titles that are the ids of the seeds, for
+:mod:`.rendered_versions`. Everything follows from the seed. Works of all collections come in one
+random order and their files are written as they are made: rendering that was stopped goes on where
+it was, and ``--most`` takes the first so many works of the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import MofNCompleteColumn, Progress
+
+from ..chroma import DATACOS_FRAME_RATE, Chroma
+from ..chroma_file import write_chroma
+from ..errors import TrainingError
+from ..preprocessing import Preprocessing
+from .batch import SourceContext
+from .config import TrainingConfig, read_config
+from .corpus import BASS, CHORDS, INNER, MELODY, NOTE_LOUDNESS, PAD, ROLL_RATE, Notes, RollCorpus
+from .cover_batches import CoverBatches, cover_batches
+from .rendering import EVERY_FRAME, render_together
+from .simulator import InstrumentEffects, TimelineEffects
+from .simulator.instruments import draw_part_gains, draw_section_gains
+from .simulator.timeline import Source, draw_timeline
+
+#: Works are numbered from here, apart from those of :mod:`.rendered_charts`.
+_FIRST = 200_000
+#: Performances that one run of the sampler plays, with the same soundfont and room.
+_TOGETHER = 16
+#: Works whose performances are shuffled with each other, so that those of one work meet several
+#: soundfonts and are nevertheless made soon after one another.
+_BLOCK = 64
+#: Range (MIDI) of each part's lowest possible note; its notes lie in the octave above.
+_LOWEST = {MELODY: (57, 67), INNER: (50, 62), CHORDS: (45, 58), BASS: (28, 36)}
+#: The band draws its tempo, too, so the form keeps most of it.
+_TIMELINE = TimelineEffects(tempo_spread=0.15)
+_INSTRUMENTS = InstrumentEffects(part_drop=0.1, section_drop=0.06)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One performance that is to be made.
+
+    Parameters
+    ----------
+    work : int
+        Number of the work in the corpus.
+    number : int
+        Its number in the catalogue.
+    take : int
+        Which performance of the work, from 0.
+    version : int
+        Number of the version in the corpus.
+    """
+
+    work: int
+    number: int
+    take: int
+    version: int
+
+    @property
+    def work_id(self) -> str:
+        """Id of the work in the catalogue."""
+        return f"W_{self.number}"
+
+    @property
+    def performance_id(self) -> str:
+        """Id of the performance in the catalogue."""
+        return f"P_{self.number * 10 + self.take}"
+
+    def file(self, folder: Path) -> Path:
+        """Path of its chroma in a catalogue's folder."""
+        subset = folder / "da-tacos_benchmark_subset_hpcp"
+        return subset / f"{self.work_id}_hpcp" / f"{self.performance_id}_hpcp.h5"
+
+
+def notes_from_roll(
+    played: NDArray[np.float32], rng: np.random.Generator, *, rate: float = ROLL_RATE
+) -> Notes:
+    """Put a roll's pitch classes into octaves.
+
+    A note begins where a pitch class of a part begins or grows louder, and lasts until it ends or
+    begins anew. Each part keeps to one octave, drawn; some chord tones are an octave higher.
+
+    Parameters
+    ----------
+    played : ndarray, shape (n_frames, N_PARTS, 12)
+        Loudness; pitch classes count from A. The part ``pad`` is left out.
+    rng : numpy.random.Generator
+    rate : float
+        Frames per second.
+
+    Returns
+    -------
+    coverdex.encoder.training.corpus.Notes
+        In order of part, pitch class and time; none where the roll is silent.
+    """
+    onset, duration, pitch, loudness, parts = [], [], [], [], []
+    for part, (low, high) in _LOWEST.items():
+        lowest = int(rng.integers(low, high + 1))
+        voice = np.concatenate([np.zeros((1, 12)), played[:, part], np.zeros((1, 12))])
+        begins = (voice[1:] > 1.05 * voice[:-1]) & (voice[1:] > 0)
+        ends = (voice[1:] == 0) & (voice[:-1] > 0)
+        for tone in range(12):
+            starts = np.flatnonzero(begins[:, tone])
+            if not starts.size:
+                continue
+            stops = np.append(np.flatnonzero(ends[:, tone]), len(voice))
+            until = np.minimum(
+                np.append(starts[1:], len(voice)), stops[np.searchsorted(stops, starts, "right")]
+            )
+            height = np.full(starts.size, lowest + (69 + tone - lowest) % 12)
+            if part == CHORDS:
+                height += 12 * (rng.random(starts.size) < 0.15)
+            onset.append(starts / rate)
+            duration.append((until - starts) / rate)
+            pitch.append(height)
+            loudness.append(80.0 * (voice[starts + 1, tone] / NOTE_LOUDNESS) ** 2)
+            parts.append(np.full(starts.size, part))
+    if not onset:
+        empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Notes(empty, empty, none, empty, none)
+    loud = np.clip(np.concatenate(loudness), 20, 120)
+    return Notes(
+        np.concatenate(onset),
+        np.concatenate(duration),
+        np.concatenate(pitch).astype(np.int64),
+        loud,
+        np.concatenate(parts).astype(np.int64),
+    )
+
+
+def perform(corpus: RollCorpus, version: int, rng: np.random.Generator, *, seconds: float) -> Notes:
+    """Draw a performance of a version: its form and who plays where.
+
+    Parameters
+    ----------
+    corpus : RollCorpus
+    version : int
+    rng : numpy.random.Generator
+    seconds : float
+        Greatest length; a score that ends before may end.
+
+    Returns
+    -------
+    coverdex.encoder.training.corpus.Notes
+        At least one note.
+
+    Raises
+    ------
+    TrainingError
+        Ten draws in a row were silent.
+    """
+    source = Source(
+        int(corpus.first[version]), int(corpus.n_frames[version]), bool(corpus.cyclic[version])
+    )
+    others = (corpus.first, corpus.n_frames)
+    for _ in range(10):
+        n_out = round(seconds * ROLL_RATE)
+        index, n_valid, section = draw_timeline(source, n_out, ROLL_RATE, _TIMELINE, rng, others)
+        rows = corpus.rolls[index[:n_valid]].reshape(n_valid, -1, 12).astype(np.float32)
+        plays = draw_part_gains(1, _INSTRUMENTS, rng)[0] > 0
+        plays[CHORDS] |= not plays[[MELODY, INNER, BASS]].any() or plays[PAD]
+        pauses = draw_section_gains(1, int(section.max()) + 1, _INSTRUMENTS, rng)[0]
+        notes = notes_from_roll(rows * (plays * pauses[section[:n_valid]])[..., None], rng)
+        if notes.onset.size:
+            return notes
+    raise TrainingError(f"version {corpus.version_ids[version]} is silent; leave it out")
+
+
+def draw_jobs(
+    batches: CoverBatches, wanted: Mapping[str, int], *, takes: int, seed: int
+) -> list[Job]:
+    """Choose works and the versions that are played.
+
+    Parameters
+    ----------
+    batches : CoverBatches
+        Of which the corpus and its groups of works that may be the same count: one work of each
+        group is taken.
+    wanted : mapping of str to int
+        Works of each collection, at most.
+    takes : int
+        Performances of each work, at most ten.
+    seed : int
+
+    Returns
+    -------
+    list of Job
+        In the order in which they are to be made.
+    """
+    corpus = batches.simulator.corpus
+    rng = np.random.default_rng([seed, 31])
+    collections, versions = corpus.corpus_of_work(), corpus.versions_by_work()
+    left = dict(wanted)
+    works = []
+    for group in rng.permutation(len(batches.sampler.groups)):
+        work = int(rng.choice(batches.sampler.groups[group]))
+        if left.get(collections[work], 0) > 0:
+            left[collections[work]] -= 1
+            works.append(work)
+    works = [works[i] for i in rng.permutation(len(works))]
+    jobs: list[Job] = []
+    for first in range(0, len(works), _BLOCK):
+        block = []
+        for number, work in enumerate(works[first : first + _BLOCK], _FIRST + first):
+            order = rng.permutation(versions[work])
+            block += [Job(work, number, k, int(order[k % order.size])) for k in range(takes)]
+        jobs += [block[i] for i in rng.permutation(len(block))]
+    return jobs
+
+
+def write_list(batches: CoverBatches, jobs: Sequence[Job], folder: Path) -> None:
+    """Write the catalogue's metadata; titles are the ids of the seeds."""
+    corpus = batches.simulator.corpus
+    metadata: dict[str, dict[str, dict[str, str]]] = {}
+    for job in sorted(jobs, key=lambda job: (job.number, job.take)):
+        metadata.setdefault(job.work_id, {})[job.performance_id] = {
+            "work_id": job.work_id,
+            "perf_id": job.performance_id,
+            "work_title": corpus.work_ids[job.work],
+            "perf_title": corpus.work_ids[job.work],
+            "perf_artist": f"{corpus.corpora[job.version]}/{corpus.version_ids[job.version]}",
+        }
+    place = folder / "da-tacos_metadata"
+    place.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(metadata, indent=1)
+    (place / "da-tacos_benchmark_subset_metadata.json").write_text(document, encoding="utf-8")
+
+
+def render_jobs(
+    corpus: RollCorpus,
+    jobs: Sequence[Job],
+    soundfonts: Sequence[Path],
+    folder: Path,
+    *,
+    seconds: float,
+    seed: int,
+) -> Iterator[int]:
+    """Render what is not there yet; yields the number of performances after each run."""
+    for first in range(0, len(jobs), _TOGETHER):
+        together = jobs[first : first + _TOGETHER]
+        if not all(job.file(folder).exists() for job in together):
+            rng = np.random.default_rng([seed, 32, first])
+            soundfont, room = soundfonts[int(rng.integers(len(soundfonts)))], rng.random() < 0.5
+            bands = [np.random.default_rng([seed, 33, job.number, job.take]) for job in together]
+            played = [
+                (perform(corpus, job.version, band, seconds=1.3 * seconds), band)
+                for job, band in zip(together, bands, strict=True)
+            ]
+            heard = render_together(played, soundfont, seconds=seconds, room=room, detuning=0.35)
+            for job, chroma in zip(together, heard, strict=True):
+                # The layout has no frame rate: every reader takes frames to come every 512 samples.
+                values = np.repeat(chroma.values, EVERY_FRAME, axis=0)
+                write_chroma(
+                    job.file(folder),
+                    Chroma(values, DATACOS_FRAME_RATE),
+                    work_id=job.work_id,
+                    performance_id=job.performance_id,
+                )
+        yield len(together)
+
+
+def _batches(config: TrainingConfig, base: Path) -> CoverBatches:
+    settings = {k: v for k, v in config.data.items() if k != "source"}
+    if config.data.get("source") != "simulated-covers" or config.preprocessing is None:
+        raise TrainingError("the configuration has no simulated covers from nothing; give one")
+    with tempfile.TemporaryDirectory() as folder:
+        context = SourceContext(
+            Preprocessing(**config.preprocessing),
+            config.kind,
+            config.seed,
+            "cpu",
+            Path(folder),
+            base,
+        )
+        made = cover_batches(settings, context)
+        assert isinstance(made, CoverBatches)  # the decorator says no more than that it is a source
+        return made
+
+
+def _counts(text: str) -> tuple[str, int]:
+    name, equals, number = text.partition("=")
+    if not equals or not number.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not COLLECTION=NUMBER")
+    return name, int(number)
+
+
+def main() -> None:
+    """Draw, render, write; see the module's text."""
+    parser = argparse.ArgumentParser(description="Render seeds as a catalogue to train on")
+    parser.add_argument("--config", type=Path, required=True, help="with simulated covers")
+    parser.add_argument("--works", type=_counts, nargs="+", required=True, help="COLLECTION=NUMBER")
+    parser.add_argument("--takes", type=int, default=2, help="performances of each work")
+    parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="SF2 files")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each performance")
+    parser.add_argument("--most", type=int, help="works of all collections; default: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
+    options = parser.parse_args()
+    batches = _batches(read_config(options.config), options.config.parent)
+    jobs = draw_jobs(batches, dict(options.works), takes=options.takes, seed=options.seed)
+    if options.most is not None:
+        jobs = [job for job in jobs if job.number < _FIRST + options.most]
+    write_list(batches, jobs, options.out)
+    made = render_jobs(
+        batches.simulator.corpus,
+        jobs,
+        options.soundfont,
+        options.out,
+        seconds=options.seconds,
+        seed=options.seed,
+    )
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        task = progress.add_task("performances", total=len(jobs))
+        for count in made:
+            progress.advance(task, count)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Works that a band has played: rendered performances in place of some simulated covers.
+
+The table ``[data.rendered]`` of the source ``simulated-covers`` (:mod:`.cover_batches`) names a
+catalogue of the same works as samplers played them (:mod:`.rendered_seeds`)::
+
+    [data.rendered]
+    catalogue = "runs/rendered-seeds"
+    share = 0.6        # of the views that are rendered performances, where the work has any
+    tempo = 1.25       # largest factor by which one is played faster or slower
+    noise = 0.03       # largest deviation of the noise that is added
+
+Each view of an item is then a simulated cover or a rendered performance, whichever is drawn. So a
+rendered performance is pulled towards a simulated cover of its work and towards another rendered
+one, and pushed away from both kinds of other works: what tells the kinds apart is of no use, and
+batch normalisation sees both in every batch. Two rendered views of an item are two performances.
+Views are excerpts as recordings have them (:mod:`.recording_views`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..errors import TrainingError
+from . import provenance
+from .batch import SourceContext
+from .config import SettingsTable
+from .prepared_tracks import PreparedTracks, prepare_tracks
+from .recording_views import Frames, RecordingViews
+from .validation import locate
+
+#: Rendered views are between this share of a batch's length and all of it.
+_SHORTEST = 0.6
+
+
+class RenderedSettings(SettingsTable):
+    """Settings of the rendered performances; see the module's text."""
+
+    catalogue: str
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    tempo: Annotated[float, Field(ge=1, le=2)] = 1.25
+    noise: Annotated[float, Field(ge=0, le=1)] = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedVersions:
+    """Rendered performances of the works of a corpus.
+
+    Parameters
+    ----------
+    tracks : PreparedTracks
+    of_work : mapping of int to numpy.ndarray of int64
+        The tracks of each work of the corpus that has any.
+    share, tempo, noise : float
+        As in :class:`RenderedSettings`.
+    origin : mapping
+        Where they came from, for the record.
+    """
+
+    tracks: PreparedTracks
+    of_work: Mapping[int, NDArray[np.int64]]
+    share: float
+    tempo: float
+    noise: float
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def choose(
+        self, works: NDArray[np.int64], rng: np.random.Generator, *, barred: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Draw which views of a batch are rendered performances.
+
+        Parameters
+        ----------
+        works : ndarray, shape (n,), int64
+            Works of the batch.
+        rng : numpy.random.Generator
+        barred : ndarray, shape (n,), bool
+            Works whose both views must be simulated.
+
+        Returns
+        -------
+        ndarray, shape (2 * n,), int64
+            The track of each view, -1 where it is simulated; first views of all works, then second
+            ones.
+        """
+        rendered = rng.random((2, works.size)) < self.share
+        chosen = np.full((2, works.size), -1, dtype=np.int64)
+        for i, work in enumerate(works.tolist()):
+            tracks = self.of_work.get(work)
+            if tracks is None or barred[i]:
+                continue
+            # A second view of a work that was played once only is simulated.
+            for view, track in zip(
+                np.flatnonzero(rendered[:, i]), rng.permutation(tracks), strict=False
+            ):
+                chosen[view, i] = track
+        return chosen.reshape(-1)
+
+    def view(self, track: int, n_frames: int, rng: np.random.Generator) -> Frames:
+        """Draw a view of a track, of ``n_frames`` at most: ``(n, 12)`` float32, scaled."""
+        shortest = max(1, round(_SHORTEST * n_frames))
+        views = RecordingViews(shortest, n_frames, self.tempo, self.noise)
+        return views.draw(self.tracks, track, rng)
+
+
+def rendered_versions(
+    settings: RenderedSettings, work_ids: Sequence[str], context: SourceContext
+) -> RenderedVersions:
+    """Prepare a catalogue whose titles are the ids of works of the seeds.
+
+    Parameters
+    ----------
+    settings : RenderedSettings
+    work_ids : sequence of str
+        The works of the corpus. Performances of other works are left out.
+    context : SourceContext
+
+    Raises
+    ------
+    TrainingError
+        There is no world to open catalogues, or none of the works is in the catalogue.
+    NotFoundError
+        No such catalogue.
+    """
+    if context.world is None:
+        raise TrainingError("[data.rendered] needs a world to open catalogues; hand one down")
+    location = locate(settings.catalogue, context.base)
+    catalogue = context.world.open_catalogue(location, kind=context.kind)
+    origin: dict[str, Any] = {"catalogue": settings.catalogue}
+    if Path(location).exists():
+        origin["sha256"] = provenance.sha256_of(Path(location))
+    tracks = prepare_tracks(catalogue, context.folder, context.preprocessing, origin=origin)
+    number = {work_id: i for i, work_id in enumerate(work_ids)}
+    rows: dict[int, list[int]] = {}
+    for row, title in enumerate(tracks.titles):
+        if title in number:
+            rows.setdefault(number[title], []).append(row)
+    if not rows:
+        raise TrainingError(
+            f"[data.rendered] none of the {len(tracks)} performances of {settings.catalogue} is of "
+            "a work of the seeds; render them from the same seeds (see rendered_seeds)"
+        )
+    return RenderedVersions(
+        tracks,
+        {work: np.array(of_work) for work, of_work in rows.items()},
+        settings.share,
+        settings.tempo,
+        settings.noise,
+        {**origin, "performances": sum(map(len, rows.values())), "works": len(rows)},
+    )

@@ -1,0 +1,227 @@
+"""Seeds as performances of samplers: what is played, in which order, and how training draws it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from coverdex.cli import training_world
+from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError, write_chroma
+from coverdex.encoder.training import SourceContext
+from coverdex.encoder.training import rendered_seeds as rendered
+from coverdex.encoder.training.batch import build_batch_source
+from coverdex.encoder.training.corpus import BASS, CHORDS, MELODY, N_PARTS, PAD
+from coverdex.encoder.training.cover_batches import CoverBatches
+
+CHORDS_OF_A_CHART = [[0, 4, 0, [0, 4, 7]], [4, 4, 5, [5, 9, 0]], [8, 4, 7, [7, 11, 2]]]
+
+
+def write_charts(path: Path, n_works: int) -> None:
+    rows = [
+        {
+            "work_id": f"tune{work}",
+            "source": source,
+            "version_id": str(work),
+            "title": f"Standard {work}",
+            "chords_json": json.dumps(
+                [
+                    [s, n, (b + work) % 12, [(t + work) % 12 for t in c]]
+                    for s, n, b, c in CHORDS_OF_A_CHART
+                ]
+            ),
+        }
+        for work in range(n_works)
+        for source in ("a", "b")
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> SourceContext:
+    write_charts(tmp_path / "charts.parquet", 8)
+    return SourceContext(
+        preprocessing=Preprocessing(frame_rate=4.0),
+        kind=ChromaKind.HPCP,
+        seed=1,
+        device="cpu",
+        folder=tmp_path / "run",
+        base=tmp_path,
+        world=training_world(),
+    )
+
+
+def read(context: SourceContext, **settings: Any) -> CoverBatches:
+    common = {"source": "simulated-covers", "seeds": ["charts.parquet"], "works_per_batch": 4}
+    source = build_batch_source({**common, "seconds": 10.0, **settings}, context)
+    assert isinstance(source, CoverBatches)
+    return source
+
+
+def test_notes_begin_where_a_tone_begins_or_grows_louder() -> None:
+    roll = np.zeros((16, N_PARTS, 12), dtype=np.float32)
+    roll[0:8, CHORDS, [0, 4]] = 60  # A and C sharp for a second
+    roll[4:8, CHORDS, 4] = 120  # C sharp struck again
+    roll[8:16, BASS, 7] = 60  # then E, held to the end
+    roll[:, PAD] = 50
+    notes = rendered.notes_from_roll(roll, np.random.default_rng(0))
+    found = sorted(
+        zip(
+            notes.part.tolist(),
+            ((notes.pitch - 69) % 12).tolist(),
+            notes.onset.tolist(),
+            notes.duration.tolist(),
+            strict=True,
+        )
+    )
+    assert found == [
+        (CHORDS, 0, 0.0, 1.0),
+        (CHORDS, 4, 0.0, 0.5),
+        (CHORDS, 4, 0.5, 0.5),
+        (BASS, 7, 1.0, 1.0),
+    ]
+    loud = {
+        (p, o): v for p, o, v in zip(notes.pitch % 12, notes.onset, notes.loudness, strict=True)
+    }
+    assert loud[(69 + 4) % 12, 0.5] > loud[(69 + 4) % 12, 0.0]
+    assert notes.pitch[notes.part == BASS].max() < notes.pitch[notes.part == CHORDS].min()
+
+
+def test_a_silent_roll_has_no_notes() -> None:
+    silent = np.zeros((8, N_PARTS, 12), dtype=np.float32)
+    assert rendered.notes_from_roll(silent, np.random.default_rng(0)).onset.size == 0
+
+
+def test_a_performance_has_the_tones_of_its_version(context: SourceContext) -> None:
+    corpus = read(context).simulator.corpus
+    version = corpus.version_ids.index("a/0")
+    others = {MELODY: set(), BASS: set(), CHORDS: set()}
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        notes = rendered.perform(corpus, version, rng, seconds=20)
+        assert 10 < (notes.onset + notes.duration).max() <= 20
+        for part in others:
+            others[part] |= set((notes.pitch[notes.part == part] % 12).tolist())
+    # The chart's own chords, and now and then a stretch of another work.
+    assert others[CHORDS] >= {0, 4, 7, 5, 9, 11, 2}
+    assert not others[MELODY]  # a chart has none
+
+
+def test_jobs_take_other_versions_first_and_are_the_same_each_time(context: SourceContext) -> None:
+    batches = read(context)
+    corpus = batches.simulator.corpus
+    jobs = rendered.draw_jobs(batches, {"charts": 6}, takes=3, seed=1)
+    assert jobs == rendered.draw_jobs(batches, {"charts": 6}, takes=3, seed=1)
+    assert jobs != rendered.draw_jobs(batches, {"charts": 6}, takes=3, seed=2)
+    assert Counter(job.work for job in jobs).most_common()[-1][1] == 3
+    assert len({job.work for job in jobs}) == 6
+    assert len({job.performance_id for job in jobs}) == 18
+    for job in jobs:
+        assert corpus.work[job.version] == job.work
+        of_work = {j.take: j.version for j in jobs if j.work == job.work}
+        assert of_work[0] != of_work[1]
+        assert of_work[0] == of_work[2]
+    assert not rendered.draw_jobs(batches, {"elsewhere": 6}, takes=3, seed=1)
+
+
+def test_interrupted_rendering_goes_on(
+    context: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 8}, takes=3, seed=1)
+    played: list[int] = []
+
+    def play(performances: Any, soundfont: Path, **_: Any) -> list[Chroma]:
+        played.append(len(performances))
+        values = np.random.default_rng(0).random((100, 12), dtype=np.float32)
+        return [Chroma(values, 21.5) for _ in performances]
+
+    monkeypatch.setattr(rendered, "render_together", play)
+    arguments = (batches.simulator.corpus, jobs, [Path("band.sf2")], tmp_path / "out")
+    made = rendered.render_jobs(*arguments, seconds=5.0, seed=1)
+    assert next(made) == 16
+    made.close()
+    assert sum(rendered.render_jobs(*arguments, seconds=5.0, seed=1)) == 24
+    assert played == [16, 8]
+    rendered.write_list(batches, jobs, tmp_path / "out")
+    assert all(job.file(tmp_path / "out").exists() for job in jobs)
+
+
+def write_rendered(batches: CoverBatches, folder: Path, *, works: int, takes: int) -> None:
+    """A catalogue of chroma whose bins are alike in every frame, as no chord's are."""
+    jobs = rendered.draw_jobs(batches, {"charts": works}, takes=takes, seed=1)
+    for job in jobs:
+        rng = np.random.default_rng([job.number, job.take])
+        values = np.repeat(rng.random((900, 1)), 12, axis=1).astype(np.float32)
+        write_chroma(
+            job.file(folder), Chroma(values), work_id=job.work_id, performance_id=job.performance_id
+        )
+    rendered.write_list(batches, jobs, folder)
+
+
+def test_views_are_drawn_from_what_was_rendered(context: SourceContext, tmp_path: Path) -> None:
+    write_rendered(read(context), tmp_path / "played", works=5, takes=2)
+    table = {"catalogue": "played", "share": 1.0, "tempo": 1.0, "noise": 0.0}
+    batches = read(context, rendered=table, works_per_batch=8)
+    assert batches.rendered is not None
+    assert len(batches.rendered.of_work) == 5
+    works = np.arange(8)
+    barred = np.zeros(8, dtype=bool)
+    barred[min(batches.rendered.of_work)] = True
+    chosen = batches.rendered.choose(works, np.random.default_rng(0), barred=barred).reshape(2, 8)
+    for work in range(8):
+        if work in batches.rendered.of_work and not barred[work]:
+            assert set(chosen[:, work]) == set(batches.rendered.of_work[work])
+        else:
+            assert (chosen[:, work] == -1).all()
+    batch = batches.batch(0)
+    assert batch.x.shape == (16, 40, 12)
+    assert torch.equal(batch.x, batches.batch(0).x)
+    assert not torch.equal(batch.x, batches.batch(1).x)
+    assert batch.work.tolist() == batch.work[:8].tolist() * 2
+    assert float(batch.x.min()) >= 0
+    assert float(batch.x.max()) <= 1
+    for row, n_valid in enumerate(batch.n_valid.tolist()):
+        assert 24 <= n_valid <= 40
+        assert not batch.x[row, n_valid:].any()
+        assert batch.x[row, :n_valid].any()
+    has = [int(work) in batches.rendered.of_work for work in batch.work]
+    flat = [float(x.std(dim=1).max()) < 1e-3 for x in batch.x]
+    assert flat == has
+
+
+def test_one_performance_of_a_work_makes_one_view_at_most(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=1)
+    batches = read(context, rendered={"catalogue": "played", "share": 1.0})
+    assert batches.rendered is not None
+    barred = np.zeros(8, dtype=bool)
+    chosen = batches.rendered.choose(np.arange(8), np.random.default_rng(0), barred=barred)
+    assert ((chosen.reshape(2, 8) >= 0).sum(axis=0) == 1).all()
+
+
+def test_a_share_of_nothing_is_what_the_simulator_makes(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=2)
+    simulated = read(context).batch(3)
+    mixed = read(context, rendered={"catalogue": "played", "share": 0.0}).batch(3)
+    assert torch.equal(simulated.work, mixed.work)
+    assert simulated.x.shape == mixed.x.shape
+
+
+def test_a_catalogue_of_other_works_is_refused(context: SourceContext, tmp_path: Path) -> None:
+    write_charts(tmp_path / "others.parquet", 2)
+    others = read(context)
+    write_rendered(others, tmp_path / "played", works=2, takes=2)
+    path = tmp_path / "played/da-tacos_metadata/da-tacos_benchmark_subset_metadata.json"
+    path.write_text(path.read_text().replace("jazz_tune", "jazz_else"))
+    with pytest.raises(TrainingError, match="none of the 4 performances of played"):
+        read(context, rendered={"catalogue": "played"})
