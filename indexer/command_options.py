@@ -84,10 +84,21 @@ def refuse_options_of_others(
 
 
 def listed_lines(file_list: Path | None) -> list[str]:
-    """Read the lines of a text file, of stdin where it is ``-``; none where there is no file."""
+    """Read the lines of a text file, of stdin where it is ``-``; none where none is named.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    """
+    from ..encoder.errors import NotFoundError
+
     if file_list is None:
         return []
-    text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
+    try:
+        text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"no list at {file_list}; give a text file, or - for stdin") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

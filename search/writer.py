@@ -150,7 +150,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
 
     Raises
     ------
-    IndexExistsError
+    IndexExistsError, IndexLockedError
         See :func:`write_index`.
     """
     if not target.exists():
@@ -168,6 +168,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
             f"{target} is not an index (it holds no {MANIFEST_NAME}), so it is not overwritten; "
             "remove it yourself or give another name"
         )
+    WriterLock(target).release()  # locked is said now, not when hours of embedding are done
 
 
 def now_in_utc() -> str:

@@ -19,7 +19,7 @@ from coverdex.indexer import (
     rejection_report_path,
     write_parquet_catalogue,
 )
-from coverdex.search import Index, IndexExistsError
+from coverdex.search import Index, IndexEditor, IndexExistsError, IndexLockedError
 
 from .datacos_folder import DatacosFolder, made_up_catalogue
 
@@ -120,6 +120,25 @@ def test_strict_builds_nothing_and_wastes_nothing(
     report = build_index(datacos.root, out, encoder=tiny_encoder, strict=True, overwrite=True)
     assert report.n_indexed == 6
     assert read_rejections(rejection_report_path(out)) == []
+
+
+def test_a_locked_index_is_refused_before_anything_is_embedded(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    out = tmp_path / "my.index"
+    build_index(datacos.root, out, encoder=tiny_encoder)
+    embedded: list[int] = []
+    with IndexEditor(out), pytest.raises(IndexLockedError, match="being changed"):
+        build_index(
+            datacos.root,
+            out,
+            encoder=tiny_encoder,
+            overwrite=True,
+            progress=lambda done, total: embedded.append(done),
+        )
+    assert not embedded
+    assert not (tmp_path / "my.index.building").exists()
+    build_index(datacos.root, out, encoder=tiny_encoder, overwrite=True)
 
 
 def test_an_index_is_not_overwritten_unasked(

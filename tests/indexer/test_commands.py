@@ -154,6 +154,9 @@ def test_embed_files_by_name_and_by_list(
     assert "no-energy" in answer.err
     assert run(*arguments, "--strict").code == 1
     assert run("embed", "--out", tmp_path / "x").code == 2
+    missing = run("embed", "--list", tmp_path / "nowhere.txt", "--out", tmp_path / "x")
+    assert missing.code == 3
+    assert "no list at" in missing.err
     assert run("embed", datacos.root, files[0], "--out", tmp_path / "x").code == 2
     assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "half").code == 2
 
