@@ -27,7 +27,7 @@
     [data.simulator.instruments]
     [data.simulator.acoustics]
     [data.rendered]                     # performances by samplers, see :mod:`.rendered_versions`
-    catalogue = "runs/rendered-seeds"
+    catalogues = ["runs/rendered-seeds"]
     [data.later]                        # from a step on, other strengths of the simulator
     from_step = 1000
     [data.later.simulator]              # all of them: what is left out has its default

@@ -11,8 +11,9 @@ encoder can be evaluated::
         --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out rendered-jazz
     coverdex encoder evaluate rendered-jazz
 
-With ``--works training`` the other works are played, those that training sees, to fine-tune on
-(``encoder/training/configs/coverdex-64.toml``). Ids of the two never meet.
+With ``--works training`` the other works are played, those that training sees, to learn from
+(:mod:`.rendered_versions`). Ids of the two never meet; the titles of those to learn from are the
+ids of the seeds.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def main() -> None:
                 "work_id": work_id,
                 "perf_id": performance_id,
                 "work_title": row["title"],
-                "perf_title": row["title"],
+                "perf_title": f"jazz_{row['work_id']}" if training else row["title"],
                 "perf_artist": row["source"],
             }
             folder = options.out / "da-tacos_benchmark_subset_hpcp" / f"{work_id}_hpcp"

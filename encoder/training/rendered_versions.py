@@ -1,10 +1,11 @@
 """Works that a band has played: rendered performances in place of some simulated covers.
 
-The table ``[data.rendered]`` of the source ``simulated-covers`` (:mod:`.cover_batches`) names a
-catalogue of the same works as samplers played them (:mod:`.rendered_seeds`)::
+The table ``[data.rendered]`` of the source ``simulated-covers`` (:mod:`.cover_batches`) names
+catalogues of the same works as samplers played them (:mod:`.rendered_seeds`,
+:mod:`.rendered_charts`)::
 
     [data.rendered]
-    catalogue = "runs/rendered-seeds"
+    catalogues = ["runs/rendered-seeds", "runs/rendered-training"]
     share = 0.6        # of the views that are rendered performances, where the work has any
     tempo = 1.25       # largest factor by which one is played faster or slower
     noise = 0.03       # largest deviation of the noise that is added
@@ -42,7 +43,7 @@ _SHORTEST = 0.6
 class RenderedSettings(SettingsTable):
     """Settings of the rendered performances; see the module's text."""
 
-    catalogue: str
+    catalogues: Annotated[list[str], Field(min_length=1)]
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
     tempo: Annotated[float, Field(ge=1, le=2)] = 1.25
     noise: Annotated[float, Field(ge=0, le=1)] = 0.03
@@ -54,7 +55,9 @@ class RenderedVersions:
 
     Parameters
     ----------
-    tracks : PreparedTracks
+    catalogues : sequence of PreparedTracks
+    catalogue, row : numpy.ndarray, shape (n_tracks,), int64
+        Which catalogue each track is of, and which of its tracks it is.
     of_work : mapping of int to numpy.ndarray of int64
         The tracks of each work of the corpus that has any.
     share, tempo, noise : float
@@ -63,7 +66,9 @@ class RenderedVersions:
         Where they came from, for the record.
     """
 
-    tracks: PreparedTracks
+    catalogues: Sequence[PreparedTracks]
+    catalogue: NDArray[np.int64]
+    row: NDArray[np.int64]
     of_work: Mapping[int, NDArray[np.int64]]
     share: float
     tempo: float
@@ -106,13 +111,14 @@ class RenderedVersions:
         """Draw a view of a track, of ``n_frames`` at most: ``(n, 12)`` float32, scaled."""
         shortest = max(1, round(_SHORTEST * n_frames))
         views = RecordingViews(shortest, n_frames, self.tempo, self.noise)
-        return views.draw(self.tracks, track, rng)
+        catalogue = self.catalogues[int(self.catalogue[track])]
+        return views.draw(catalogue, int(self.row[track]), rng)
 
 
 def rendered_versions(
     settings: RenderedSettings, work_ids: Sequence[str], context: SourceContext
 ) -> RenderedVersions:
-    """Prepare a catalogue whose titles are the ids of works of the seeds.
+    """Prepare catalogues whose titles are the ids of works of the seeds.
 
     Parameters
     ----------
@@ -124,33 +130,45 @@ def rendered_versions(
     Raises
     ------
     TrainingError
-        There is no world to open catalogues, or none of the works is in the catalogue.
+        There is no world to open catalogues, or one of them has none of the works.
     NotFoundError
         No such catalogue.
     """
     if context.world is None:
         raise TrainingError("[data.rendered] needs a world to open catalogues; hand one down")
-    location = locate(settings.catalogue, context.base)
-    catalogue = context.world.open_catalogue(location, kind=context.kind)
-    origin: dict[str, Any] = {"catalogue": settings.catalogue}
-    if Path(location).exists():
-        origin["sha256"] = provenance.sha256_of(Path(location))
-    tracks = prepare_tracks(catalogue, context.folder, context.preprocessing, origin=origin)
     number = {work_id: i for i, work_id in enumerate(work_ids)}
-    rows: dict[int, list[int]] = {}
-    for row, title in enumerate(tracks.titles):
-        if title in number:
-            rows.setdefault(number[title], []).append(row)
-    if not rows:
-        raise TrainingError(
-            f"[data.rendered] none of the {len(tracks)} performances of {settings.catalogue} is of "
-            "a work of the seeds; render them from the same seeds (see rendered_seeds)"
-        )
+    prepared: list[PreparedTracks] = []
+    origins: dict[str, Any] = {}
+    found: list[tuple[int, int, int]] = []
+    for name in settings.catalogues:
+        location = locate(name, context.base)
+        catalogue = context.world.open_catalogue(location, kind=context.kind)
+        origin = {"catalogue": name}
+        if Path(location).exists():
+            origin["sha256"] = provenance.sha256_of(Path(location))
+        folder = context.folder / "rendered" / str(len(prepared))
+        tracks = prepare_tracks(catalogue, folder, context.preprocessing, origin=origin)
+        rows = [
+            (number[title], len(prepared), row)
+            for row, title in enumerate(tracks.titles)
+            if title in number
+        ]
+        if not rows:
+            raise TrainingError(
+                f"[data.rendered] none of the {len(tracks)} performances of {name} is of a work "
+                "of the seeds; render them from the same seeds (see rendered_seeds)"
+            )
+        found += rows
+        prepared.append(tracks)
+        origins[name] = {**origin, "performances": len(rows)}
+    works, catalogues, rows_of = np.array(found, dtype=np.int64).T
     return RenderedVersions(
-        tracks,
-        {work: np.array(of_work) for work, of_work in rows.items()},
+        prepared,
+        catalogues,
+        rows_of,
+        {int(work): np.flatnonzero(works == work) for work in np.unique(works)},
         settings.share,
         settings.tempo,
         settings.noise,
-        {**origin, "performances": sum(map(len, rows.values())), "works": len(rows)},
+        {**origins, "works": int(np.unique(works).size)},
     )

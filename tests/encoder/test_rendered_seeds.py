@@ -167,7 +167,7 @@ def write_rendered(batches: CoverBatches, folder: Path, *, works: int, takes: in
 
 def test_views_are_drawn_from_what_was_rendered(context: SourceContext, tmp_path: Path) -> None:
     write_rendered(read(context), tmp_path / "played", works=5, takes=2)
-    table = {"catalogue": "played", "share": 1.0, "tempo": 1.0, "noise": 0.0}
+    table = {"catalogues": ["played"], "share": 1.0, "tempo": 1.0, "noise": 0.0}
     batches = read(context, rendered=table, works_per_batch=8)
     assert batches.rendered is not None
     assert len(batches.rendered.of_work) == 5
@@ -196,11 +196,25 @@ def test_views_are_drawn_from_what_was_rendered(context: SourceContext, tmp_path
     assert flat == has
 
 
+def test_several_catalogues_are_drawn_from(context: SourceContext, tmp_path: Path) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=1)
+    write_rendered(read(context), tmp_path / "again", works=3, takes=2)
+    table = {"catalogues": ["played", "again"], "share": 1.0}
+    rendered_works = read(context, rendered=table).rendered
+    assert rendered_works is not None
+    counts = sorted(len(tracks) for tracks in rendered_works.of_work.values())
+    assert counts == [1] * 5 + [3] * 3
+    for work, tracks in rendered_works.of_work.items():
+        for track in tracks.tolist():
+            of = rendered_works.catalogues[rendered_works.catalogue[track]]
+            assert of.titles[rendered_works.row[track]] == f"jazz_tune{work}"
+
+
 def test_one_performance_of_a_work_makes_one_view_at_most(
     context: SourceContext, tmp_path: Path
 ) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=1)
-    batches = read(context, rendered={"catalogue": "played", "share": 1.0})
+    batches = read(context, rendered={"catalogues": ["played"], "share": 1.0})
     assert batches.rendered is not None
     barred = np.zeros(8, dtype=bool)
     chosen = batches.rendered.choose(np.arange(8), np.random.default_rng(0), barred=barred)
@@ -212,7 +226,7 @@ def test_a_share_of_nothing_is_what_the_simulator_makes(
 ) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=2)
     simulated = read(context).batch(3)
-    mixed = read(context, rendered={"catalogue": "played", "share": 0.0}).batch(3)
+    mixed = read(context, rendered={"catalogues": ["played"], "share": 0.0}).batch(3)
     assert torch.equal(simulated.work, mixed.work)
     assert simulated.x.shape == mixed.x.shape
 
@@ -224,4 +238,4 @@ def test_a_catalogue_of_other_works_is_refused(context: SourceContext, tmp_path:
     path = tmp_path / "played/da-tacos_metadata/da-tacos_benchmark_subset_metadata.json"
     path.write_text(path.read_text().replace("jazz_tune", "jazz_else"))
     with pytest.raises(TrainingError, match="none of the 4 performances of played"):
-        read(context, rendered={"catalogue": "played"})
+        read(context, rendered={"catalogues": ["played"]})
