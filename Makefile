@@ -51,14 +51,19 @@ typecheck: $(VENV)/installed ## check types
 # Where the symbolic music and the soundfonts lie: make encoder SEEDS=... SOUNDFONTS="... ..."
 SEEDS := ../shared/data/seeds
 SOUNDFONTS := /usr/share/sounds/sf2/FluidR3_GM.sf2 /usr/share/sounds/sf2/TimGM6mb.sf2
+MORE_SOUNDFONTS := /usr/share/sounds/sf3/MuseScore_General_Lite.sf3
 CONFIGS := encoder/training/configs
+SIMULATED := $(CONFIGS)/coverdex-64-simulated.toml
 
-encoder: $(VENV)/installed ## train coverdex-64 again, two hours (see encoder/training/configs/)
+encoder: $(VENV)/installed ## train coverdex-64 again, half a day (see encoder/training/configs/)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
-	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
+	$(BIN)/coverdex encoder train $(SIMULATED) --out runs/coverdex-64-simulated
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
-	    --charts $(SEEDS)/jazz_charts.parquet --config $(CONFIGS)/coverdex-64-simulated.toml \
-	    --soundfont $(SOUNDFONTS) --out runs/rendered-training
+	    --charts $(SEEDS)/jazz_charts.parquet --config $(SIMULATED) \
+	    --soundfont $(SOUNDFONTS) --out runs/rendered-charts
+	$(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(SIMULATED) \
+	    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 --most 1344 \
+	    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
 	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64
 
 check: lint typecheck test ## all that CI runs

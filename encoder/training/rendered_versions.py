@@ -112,7 +112,8 @@ class RenderedVersions:
         shortest = max(1, round(_SHORTEST * n_frames))
         views = RecordingViews(shortest, n_frames, self.tempo, self.noise)
         catalogue = self.catalogues[int(self.catalogue[track])]
-        return views.draw(catalogue, int(self.row[track]), rng)
+        # Another tempo may round a view up to a frame more.
+        return views.draw(catalogue, int(self.row[track]), rng)[:n_frames]
 
 
 def rendered_versions(

@@ -210,6 +210,21 @@ def test_several_catalogues_are_drawn_from(context: SourceContext, tmp_path: Pat
             assert of.titles[rendered_works.row[track]] == f"jazz_tune{work}"
 
 
+def test_no_view_is_longer_than_its_batch(context: SourceContext, tmp_path: Path) -> None:
+    write_rendered(read(context), tmp_path / "played", works=2, takes=1)
+    played = read(context, rendered={"catalogues": ["played"], "tempo": 1.25}).rendered
+    assert played is not None
+    rng = np.random.default_rng(0)
+    lengths = {
+        len(played.view(track, n_frames, rng))
+        for track in range(2)
+        for n_frames in (41, 42)
+        for _ in range(200)
+    }
+    assert max(lengths) == 42
+    assert min(lengths) >= 24
+
+
 def test_one_performance_of_a_work_makes_one_view_at_most(
     context: SourceContext, tmp_path: Path
 ) -> None:
