@@ -215,14 +215,8 @@ def test_no_view_is_longer_than_its_batch(context: SourceContext, tmp_path: Path
     played = read(context, rendered={"catalogues": ["played"], "tempo": 1.25}).rendered
     assert played is not None
     rng = np.random.default_rng(0)
-    lengths = {
-        len(played.view(track, n_frames, rng))
-        for track in range(2)
-        for n_frames in (41, 42)
-        for _ in range(200)
-    }
-    assert max(lengths) == 42
-    assert min(lengths) >= 24
+    lengths = {len(played.view(track, 10, rng)) for track in (0, 1) for _ in range(1000)}
+    assert lengths == {6, 7, 8, 9, 10}
 
 
 def test_one_performance_of_a_work_makes_one_view_at_most(
