@@ -216,7 +216,8 @@ def test_no_view_is_longer_than_its_batch(context: SourceContext, tmp_path: Path
     assert played is not None
     rng = np.random.default_rng(0)
     lengths = {len(played.view(track, 10, rng)) for track in (0, 1) for _ in range(1000)}
-    assert lengths == {6, 7, 8, 9, 10}
+    assert max(lengths) == 10
+    assert min(lengths) >= 5  # rounded like the longest
 
 
 def test_one_performance_of_a_work_makes_one_view_at_most(
