@@ -5,20 +5,24 @@ measured on the index itself: some of its performances, none of which trained it
 neighbours, and the answers are compared with those of an exact search. The smallest ``nprobe`` that
 finds the wanted share of the true nearest ten is kept in the manifest, with all that was measured
 on the way; where the lists hold codes, that is done for several ``k_factor``, and the quickest pair
-is kept. A figure from other data would not do: synthetic clusters flatter an inverted file, and
-vectors that fill all 64 dimensions evenly defeat it, because the true neighbours then lie in a
-quarter of all lists.
+is kept. Such lists can also be chosen by a ``gap`` (:mod:`coverdex.search.probing`): for each
+``k_factor`` that reached the recall the least gap that does so too is sought, in thousandths, and
+kept beside the ``nprobe`` if it is quicker. A figure from other data would not do: synthetic
+clusters flatter an inverted file, and vectors that fill all 64 dimensions evenly defeat it, because
+the true neighbours then lie in a quarter of all lists.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_lists import CodedLists
 from .inverted_file import inverted_file_in, inverted_file_parameters, is_refined
 from .vectors import faiss, nearest_exactly
 
@@ -40,6 +44,10 @@ K_FACTORS = (32, 16, 8, 4)
 #: More lists than these are not tried once the recall has stopped growing by this much: the codes
 #: and not the lists are then what loses it.
 _STALLED = 5e-4
+#: The steps in which a gap is sought: thousandths.
+_GAP_STEPS = 1_000
+#: The first one tried, in such steps, before it is doubled.
+_FIRST_GAP = 32
 _DECIDES = f"recall_at_{DEPTHS[0]}"
 
 
@@ -56,7 +64,7 @@ def training_rows(n: int, n_lists: int) -> NDArray[np.int64] | None:
 
 def measure(
     index: Any, embeddings: NDArray[np.float32], *, recall: float
-) -> tuple[dict[str, int], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Find how an inverted file of embeddings is asked most quickly at a recall.
 
     Parameters
@@ -70,12 +78,12 @@ def measure(
     Returns
     -------
     search_parameters : dict
-        ``{"nprobe": ...}``, with ``"k_factor"`` where the lists hold codes; the last tried if none
-        reached it.
+        ``{"nprobe": ...}``, with ``"k_factor"`` where the lists hold codes, and ``"gap"`` where
+        that is quicker; the last tried if none reached it.
     measured : dict
         ``n_queries``, whether the recall was ``reached``, and for all that was tried the recall at
         each depth and the queries per second of one thread, top ten; the same of comparing one by
-        one.
+        one. Where a gap was tried, ``nprobe`` is how many lists that came to on the average.
     """
     inverted_file = inverted_file_in(index)
     n_lists = int(inverted_file.nlist)
@@ -90,11 +98,12 @@ def measure(
             reached_at = asked.climb(_probes(n_lists, least), k_factor)
             if reached_at is None:
                 break  # comparing fewer again reaches less
+            asked.close_in(k_factor, reached_at)
             least = reached_at
     else:
         asked.climb(_probes(n_lists), None)
     best = asked.best()
-    return {name: best[name] for name in ("nprobe", "k_factor") if name in best}, {
+    return asked.parameters(best), {
         "n_queries": len(rows),
         "reached": asked.reached(best),
         "queries_per_second": best["queries_per_second"],
@@ -116,6 +125,8 @@ class _Asked:
     ) -> None:
         self._index, self._queries, self._rows, self._truth = index, queries, rows, truth
         self._recall = recall
+        self._coded_lists = CodedLists.of(index)
+        self._n_probe_beside: dict[tuple[float, int], int] = {}
         self.tried: list[dict[str, Any]] = []
 
     def climb(self, probes: Sequence[int], k_factor: int | None) -> int | None:
@@ -132,6 +143,45 @@ class _Asked:
             before = found
         return None
 
+    def close_in(self, k_factor: int, n_probe: int) -> None:
+        """Seek the least gap that reaches the recall, where the lists can be chosen by one.
+
+        Parameters
+        ----------
+        k_factor : int
+        n_probe : int
+            How many lists reach it with this ``k_factor`` if that is one number for all queries.
+        """
+        if self._coded_lists is None:
+            return
+        low, high = 0, _FIRST_GAP
+        best = self._try_gap(high, k_factor)
+        while not self.reached(best):
+            if high >= 2 * _GAP_STEPS:
+                return
+            low, high = high + 1, 2 * high
+            best = self._try_gap(high, k_factor)
+        while low < high:
+            middle = (low + high) // 2
+            entry = self._try_gap(middle, k_factor)
+            if self.reached(entry):
+                best, high = entry, middle
+            else:
+                low = middle + 1
+        self.tried.append(best)
+        self._n_probe_beside[best["gap"], k_factor] = n_probe
+
+    def parameters(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how to ask as in one of those tried; lists are also counted where there is a gap.
+
+        Answers for which a gap was not measured, long ones and those of a selection, take that
+        number of lists.
+        """
+        found = {name: entry[name] for name in ("nprobe", "k_factor", "gap") if name in entry}
+        if "gap" in entry:
+            found["nprobe"] = self._n_probe_beside[entry["gap"], entry["k_factor"]]
+        return found
+
     def reached(self, entry: Mapping[str, Any]) -> bool:
         """Say whether one of those tried has the recall."""
         return bool(entry[_DECIDES] >= self._recall)
@@ -145,17 +195,34 @@ class _Asked:
         entry: dict[str, Any] = {"nprobe": n_probe}
         if k_factor is not None:
             entry["k_factor"] = k_factor
+        parameters = inverted_file_parameters(self._index, n_probe, k_factor or 1)
+        self._measure(
+            entry, lambda limit: self._index.search(self._queries, limit, params=parameters)
+        )
+        return entry
+
+    def _try_gap(self, n_steps: int, k_factor: int) -> dict[str, Any]:
+        lists, gap = self._coded_lists, n_steps / _GAP_STEPS
+        assert lists is not None
+        probed = round(lists.n_probed(self._queries, gap))
+        entry: dict[str, Any] = {"nprobe": probed, "k_factor": k_factor, "gap": gap}
+        self._measure(
+            entry, lambda limit: lists.search(self._queries, limit, gap=gap, k_factor=k_factor)
+        )
+        return entry
+
+    def _measure(self, entry: dict[str, Any], ask: Callable[[int], Any]) -> None:
+        """Put recall and speed of a way to ask into its entry."""
         rates = []
         # The depth decides how many are compared again, so each is asked for by itself.
         for depth in DEPTHS:
             shown = min(depth, self._truth.shape[1])
-            found, rate = _ask(self._index, self._queries, shown + 1, n_probe, k_factor or 1)
+            found, rate = _timed(partial(ask, shown + 1), len(self._queries))
             near = self._truth[:, :shown]
             was_found = near[:, :, None] == _without_self(found, self._rows, shown)[:, None]
             entry[f"recall_at_{depth}"] = round(float(was_found.any(axis=2).mean()), 4)
             rates.append(rate)
         entry["queries_per_second"] = round(rates[0])
-        return entry
 
 
 def is_worth_it(measured: Mapping[str, Any]) -> bool:
@@ -189,17 +256,14 @@ def _probes(n_lists: int, least: int = 1) -> list[int]:
     return [*sorted(step for step in steps if least <= step < n_lists), n_lists]
 
 
-def _ask(
-    index: Any, queries: NDArray[np.float32], limit: int, n_probe: int, k_factor: float
-) -> tuple[NDArray[np.int64], float]:
+def _timed(ask: Callable[[], Any], n_queries: int) -> tuple[NDArray[np.int64], float]:
     """Search on one thread; return the rows found and the queries per second."""
-    parameters = inverted_file_parameters(index, n_probe, k_factor)
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
         start = time.perf_counter()
-        _, rows = index.search(queries, limit, params=parameters)
-        rate = len(queries) / (time.perf_counter() - start)
+        _, rows = ask()
+        rate = n_queries / (time.perf_counter() - start)
     finally:
         faiss.omp_set_num_threads(threads)
     return rows, rate

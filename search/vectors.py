@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .coded_lists import CodedLists
 from .errors import IndexFormatError
 from .inverted_file import inverted_file_in, inverted_file_parameters
 from .selection import Selection
@@ -42,6 +43,12 @@ from .selection import faiss as faiss  # everybody takes it from here, with the 
 BLAS_THRESHOLD = 4 * 64
 #: Where the parameters do not say it: how many times as many as wanted are compared again.
 DEFAULT_K_FACTOR = 16
+#: More rows than these are asked of FAISS alone: the gap was measured for the first ten, and the
+#: lists of an easy query hold too few rows for a long answer.
+MOST_BY_GAP = 128
+#: For batches on more threads FAISS alone is left to choose the lists and to compare again, which
+#: it spreads over them. Reckoned from the shares of the steps on one thread, not measured.
+MOST_THREADS_BY_GAP = 2
 faiss.cvar.distance_compute_blas_threshold = BLAS_THRESHOLD
 
 
@@ -54,6 +61,8 @@ class Vectors:
         Under the inner product.
     search_parameters : mapping
         Such as ``{"nprobe": 16, "k_factor": 8}``; given with each call, the index is never changed.
+        With a ``gap``, lists of codes are asked by :class:`~coverdex.search.coded_lists.CodedLists`
+        wherever neither a selection nor a long answer is wanted.
     """
 
     def __init__(self, index: Any, search_parameters: Mapping[str, Any]) -> None:
@@ -67,6 +76,7 @@ class Vectors:
         self.n_lists = 0 if inverted_file is None else int(inverted_file.nlist)
         #: Number of vectors.
         self.count = int(index.ntotal)
+        self._coded_lists = CodedLists.of(index) if "gap" in self._parameters else None
         self.exact: NDArray[np.float32] | None = None
         if self._is_flat and self.count:
             self.exact = np.asarray(_FlatMemory(index))
@@ -128,6 +138,8 @@ class Vectors:
         """
         if selection is not None:
             parameters = self._search_parameters(selection, exact)
+        elif self._coded_lists is not None and not exact and self._is_by_gap(queries, limit):
+            return self._search_by_gap(self._coded_lists, queries, limit)
         else:
             parameters = self._parameters_for_all[exact]
         similarities = np.empty((len(queries), limit), np.float32)
@@ -173,6 +185,24 @@ class Vectors:
         found = similarities.tolist(), rows.tolist()
         self._rooms.append(room)
         return found
+
+    def _is_by_gap(self, queries: NDArray[np.float32], limit: int) -> bool:
+        threads_are_few = len(queries) == 1 or faiss.omp_get_max_threads() <= MOST_THREADS_BY_GAP
+        return limit <= MOST_BY_GAP and threads_are_few
+
+    def _search_by_gap(
+        self, lists: CodedLists, queries: NDArray[np.float32], limit: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        search = partial(
+            lists.search,
+            gap=float(self._parameters["gap"]),
+            k_factor=float(self._parameters.get("k_factor", DEFAULT_K_FACTOR)),
+        )
+        if len(queries) == 1:
+            found: tuple[NDArray[np.float32], NDArray[np.int64]]
+            found = _on_one_thread(search, queries, limit)
+            return found
+        return search(queries, limit)
 
     @cached_property
     def _parameters_for_all(self) -> tuple[Any, Any]:

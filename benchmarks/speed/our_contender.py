@@ -20,6 +20,8 @@ from .measured_index import ENCODER_ID, made_up_performances, row_of
 
 _INDEX = "index"
 _K_FACTORS = (4, 8, 12, 16, 24, 32)
+#: An effort is a whole number.
+_GAP = "gap in thousandths"
 
 
 class Coverdex(Contender):
@@ -94,6 +96,7 @@ class CoverdexStructure(Coverdex):
         self._vectors = Vectors.open(
             folder / _INDEX / "vectors.faiss", self._index.manifest.search_parameters, mmap=True
         )
+        self._asked_with: Mapping[str, Any] | None = None
 
     def ladders(self, n: int) -> Sequence[Ladder]:
         """Sweep the lists, where they hold codes at several depths of refinement."""
@@ -101,14 +104,20 @@ class CoverdexStructure(Coverdex):
         most = max(1, self._vectors.n_lists)
         if "k_factor" not in self._index.manifest.search_parameters:
             return [Ladder("nprobe", 1, most)]
+        if "gap" in self._index.manifest.search_parameters:
+            return [Ladder(_GAP, 1, 1_000, {"k_factor": k}) for k in _K_FACTORS]
         return [Ladder("nprobe", 1, most, {"k_factor": k}) for k in _K_FACTORS]
 
     def search(
         self, queries: NDArray[np.float32], limit: int, setting: Mapping[str, Any]
     ) -> NDArray[np.int64]:
         """Ask all at once."""
-        _, rows = self._vectors.with_parameters(setting).search(queries, limit)
-        return rows
+        if setting != self._asked_with:  # an open index knows how it is asked
+            parameters = dict(setting)
+            if _GAP in parameters:
+                parameters["gap"] = parameters.pop(_GAP) / 1_000
+            self._asked, self._asked_with = self._vectors.with_parameters(parameters), setting
+        return self._asked.search(queries, limit)[1]
 
 
 class FaissGraph(Contender):
