@@ -46,8 +46,8 @@ K_FACTORS = (32, 16, 8, 4)
 _STALLED = 5e-4
 #: The steps in which a gap is sought: thousandths.
 _GAP_STEPS = 1_000
-#: The first one tried, in such steps, before it is doubled.
-_FIRST_GAP = 32
+#: How far the first one tried is from the next, in such steps, before the distance is doubled.
+_FIRST_STEP = 16
 _DECIDES = f"recall_at_{DEPTHS[0]}"
 
 
@@ -93,12 +93,12 @@ def measure(
     _, exact = nearest_exactly(embeddings, queries, depth + 1)
     asked = _Asked(index, queries, rows, _without_self(exact, rows, depth), recall)
     if is_refined(index):
-        least = 1
+        least, least_gap = 1, 0
         for k_factor in K_FACTORS:
             reached_at = asked.climb(_probes(n_lists, least), k_factor)
             if reached_at is None:
                 break  # comparing fewer again reaches less
-            asked.close_in(k_factor, reached_at)
+            least_gap = asked.close_in(k_factor, reached_at, least_gap)
             least = reached_at
     else:
         asked.climb(_probes(n_lists), None)
@@ -143,7 +143,7 @@ class _Asked:
             before = found
         return None
 
-    def close_in(self, k_factor: int, n_probe: int) -> None:
+    def close_in(self, k_factor: int, n_probe: int, least: int) -> int:
         """Seek the least gap that reaches the recall, where the lists can be chosen by one.
 
         Parameters
@@ -151,25 +151,32 @@ class _Asked:
         k_factor : int
         n_probe : int
             How many lists reach it with this ``k_factor`` if that is one number for all queries.
+        least : int
+            A gap from which to seek on, in thousandths.
+
+        Returns
+        -------
+        int
+            The least gap, in thousandths; ``least`` if there is none.
         """
         if self._coded_lists is None:
-            return
-        low, high = 0, _FIRST_GAP
-        best = self._try_gap(high, k_factor)
-        while not self.reached(best):
+            return least
+        low = high = least
+        step = _FIRST_STEP
+        while not self._reaches(high, k_factor):
             if high >= 2 * _GAP_STEPS:
-                return
-            low, high = high + 1, 2 * high
-            best = self._try_gap(high, k_factor)
+                return least  # all lists, and still not enough
+            low, high, step = high + 1, high + step, 2 * step
         while low < high:
             middle = (low + high) // 2
-            entry = self._try_gap(middle, k_factor)
-            if self.reached(entry):
-                best, high = entry, middle
+            if self._reaches(middle, k_factor):
+                high = middle
             else:
                 low = middle + 1
-        self.tried.append(best)
-        self._n_probe_beside[best["gap"], k_factor] = n_probe
+        entry = self._try_gap(self._coded_lists, high / _GAP_STEPS, k_factor)
+        self.tried.append(entry)
+        self._n_probe_beside[entry["gap"], k_factor] = n_probe
+        return high
 
     def parameters(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return how to ask as in one of those tried; lists are also counted where there is a gap.
@@ -201,15 +208,22 @@ class _Asked:
         )
         return entry
 
-    def _try_gap(self, n_steps: int, k_factor: int) -> dict[str, Any]:
-        lists, gap = self._coded_lists, n_steps / _GAP_STEPS
-        assert lists is not None
+    def _try_gap(self, lists: CodedLists, gap: float, k_factor: int) -> dict[str, Any]:
         probed = round(lists.n_probed(self._queries, gap))
         entry: dict[str, Any] = {"nprobe": probed, "k_factor": k_factor, "gap": gap}
         self._measure(
             entry, lambda limit: lists.search(self._queries, limit, gap=gap, k_factor=k_factor)
         )
         return entry
+
+    def _reaches(self, n_steps: int, k_factor: int) -> bool:
+        """Say whether the first ten are found as well as is wanted with a gap."""
+        lists, depth = self._coded_lists, min(DEPTHS[0], self._truth.shape[1])
+        assert lists is not None
+        _, found = lists.search(
+            self._queries, depth + 1, gap=n_steps / _GAP_STEPS, k_factor=k_factor
+        )
+        return round(self._recall_of(found, depth), 4) >= self._recall
 
     def _measure(self, entry: dict[str, Any], ask: Callable[[int], Any]) -> None:
         """Put recall and speed of a way to ask into its entry."""
@@ -218,11 +232,15 @@ class _Asked:
         for depth in DEPTHS:
             shown = min(depth, self._truth.shape[1])
             found, rate = _timed(partial(ask, shown + 1), len(self._queries))
-            near = self._truth[:, :shown]
-            was_found = near[:, :, None] == _without_self(found, self._rows, shown)[:, None]
-            entry[f"recall_at_{depth}"] = round(float(was_found.any(axis=2).mean()), 4)
+            entry[f"recall_at_{depth}"] = round(self._recall_of(found, shown), 4)
             rates.append(rate)
         entry["queries_per_second"] = round(rates[0])
+
+    def _recall_of(self, found: NDArray[np.int64], depth: int) -> float:
+        """Say which share of the true neighbours at a depth was found, one more asked for."""
+        near = self._truth[:, :depth]
+        was_found = near[:, :, None] == _without_self(found, self._rows, depth)[:, None]
+        return float(was_found.any(axis=2).mean())
 
 
 def is_worth_it(measured: Mapping[str, Any]) -> bool:
