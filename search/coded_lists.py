@@ -97,11 +97,17 @@ class CodedLists:
         rows : ndarray, shape (n_queries, limit), int64
             -1 where no more were found, with the least float32 beside it.
         """
+        n_again = max(limit, int(limit * k_factor))
+        if len(queries) == 1:
+            probes = probes_of_one(queries, self._centres, gap)
+            found = _gone_through(self._lists_of_one, queries, n_again, probes)
+            return self._compared_again(queries, found, limit)
         similarities = np.empty((len(queries), limit), np.float32)
         rows = np.empty((len(queries), limit), np.int64)
         for start in range(0, len(queries), _TOGETHER):
             asked = queries[start : start + _TOGETHER]
-            found = self._found_by_codes(asked, max(limit, int(limit * k_factor)), gap)
+            probes = probes_of(asked, self._centres, gap)
+            found = _gone_through(self._lists, asked, n_again, probes)
             for first in range(0, len(asked), _COMPARED_TOGETHER):
                 some = slice(first, first + _COMPARED_TOGETHER)
                 best = self._compared_again(asked[some], found[some], limit)
@@ -113,16 +119,6 @@ class CodedLists:
         """Say how many lists the queries visit on the average."""
         return float(probes_of(queries, self._centres, gap).counts.mean())
 
-    def _found_by_codes(
-        self, queries: NDArray[np.float32], limit: int, gap: float
-    ) -> NDArray[np.int64]:
-        """Go through the codes; shape (n_queries, limit), -1 where no more were found."""
-        if len(queries) == 1:
-            probes, lists = probes_of_one(queries, self._centres, gap), self._lists_of_one
-        else:
-            probes, lists = probes_of(queries, self._centres, gap), self._lists
-        return _gone_through(lists, queries, limit, probes)
-
     def _compared_again(
         self, queries: NDArray[np.float32], found: NDArray[np.int64], limit: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -130,7 +126,10 @@ class CodedLists:
         vectors = self._vectors[found].astype(np.float32)
         products = np.matmul(vectors, queries[:, :, np.newaxis])[:, :, 0]
         products[found < 0] = NOTHING_BEYOND
-        order = np.argsort(-products, axis=1)[:, :limit]
+        order = (-products).argsort(axis=1)[:, :limit]
+        if len(queries) == 1:  # as below, in a tenth of the time
+            best = order[0]
+            return products[:, best], found[:, best]
         return np.take_along_axis(products, order, 1), np.take_along_axis(found, order, 1)
 
 

@@ -59,10 +59,9 @@ def probes_of_one(query: NDArray[np.float32], centres: NDArray[np.float32], gap:
         See the module.
     """
     products = query @ centres
-    least = _reference(products) - gap
     similarities = products[0]
-    chosen = np.flatnonzero(similarities >= least)
-    chosen = chosen[np.argsort(-similarities[chosen])]
+    near = (similarities >= _reference(products).item() - gap).nonzero()[0]
+    chosen = near[(-similarities[near]).argsort()]
     return Probes(chosen[np.newaxis], similarities[chosen][np.newaxis], np.array([len(chosen)]))
 
 
@@ -99,6 +98,5 @@ def _reference(products: NDArray[np.float32]) -> NDArray[np.float32]:
     each = max(1, n_lists // _N_GROUPS)
     groups = products[:, : n_lists // each * each].reshape(n_queries, -1, each)
     greatest: NDArray[np.float32] = groups.max(axis=2)
-    place = greatest.shape[1] - min(_REFERENCE, greatest.shape[1])
-    greatest.partition(place, axis=1)
-    return greatest[:, place]
+    greatest.sort(axis=1)
+    return greatest[:, -min(_REFERENCE, greatest.shape[1])]
