@@ -5,8 +5,8 @@ the lists, goes through their codes, and compares the best again by their float1
 three are called one by one, with two of them done otherwise:
 
 * the lists are chosen by their gap (:mod:`coverdex.search.probing`), for which FAISS has no
-  parameter. Choosing by itself is quicker, too: on 4,096 lists FAISS takes four times as long to
-  pick some hundreds as to compute the similarities;
+  parameter. That is quicker in itself, too: FAISS sorts the lists that it picks, and of 4,096 lists
+  takes several times as long to pick some hundreds as to compute the similarities of all;
 * FAISS goes through the codes (``search_preassigned``). For many queries it takes list by list, so
   that a list's codes are read from memory once for all queries that visit it. For one query that is
   a detour: going from the nearest list to the farthest leaves more codes below the best so far. How

@@ -5,11 +5,11 @@ machine of ``docs/index-format.md`` (2 cores, about 16 GB/s) one query of 64 dim
 0.16 ms at 15,000 vectors, 1.6 ms at 100,000, 16 ms at 1,000,000 — a straight line. Up to
 :data:`FLAT_UP_TO` that is quicker than whatever else a request does, and nothing is lost.
 
-Above, an inverted file clusters the vectors into lists and asks only the ``nprobe`` lists nearest
-to the query (:mod:`coverdex.search.inverted_file`). Three forms of it are planned, the first that
-fits into memory: 4 bits per component, of which the best are compared again as float16; float16
-alone; and 8 bits per component, which can lose more than a percent of the answers. On a million
-embeddings of simulated covers the first asks several times as quickly as the second at recall .99
+Above, an inverted file clusters the vectors into lists and asks only those nearest to the query
+(:mod:`coverdex.search.inverted_file`). Three forms of it are planned, the first that fits into
+memory: 4 bits per component, of which the best are compared again as float16; float16 alone; and 8
+bits per component, which can lose more than a percent of the answers. On a million embeddings of
+simulated covers the first asks several times as quickly as the second at recall .99
 (``docs/performance.md``), for a quarter more memory. Codes without refinement are not planned: they
 lose too much. Nor are codes on the strongest principal directions alone: an encoder whose last
 layer gives every dimension the same scatter within works spreads what matters over all of them, and

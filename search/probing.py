@@ -4,15 +4,14 @@ The usual rule visits the same number of lists for every query, the ``nprobe`` n
 number must suffice for the hardest. But queries differ: one lies near the centre of a few lists
 with its neighbours all in them, another between hundreds. Here a list is visited if its centre is
 at most ``gap`` less similar to the query than a reference, about the tenth nearest centre. So an
-easy query visits few lists and a hard one many. On a million embeddings of simulated covers the
-same share of true neighbours lay in 29% fewer vectors than with one number for all
-(``docs/performance.md``). That the best choice depends on the query was shown by Li et al. (2020),
-"Improving Approximate Nearest Neighbor Search through Learned Adaptive Early Termination", SIGMOD;
-the rule here learns nothing but its one number, which is measured on the index
-(:mod:`coverdex.search.tuning`).
+easy query visits few lists and a hard one many. On a million embeddings of simulated covers a
+quarter fewer lists gave the same recall (``docs/performance.md``). That the best number depends on
+the query was shown by Li et al. (2020), "Improving Approximate Nearest Neighbor Search through
+Learned Adaptive Early Termination", SIGMOD; the rule here learns nothing but its one number, which
+is measured on the index (:mod:`coverdex.search.tuning`).
 
 The reference is the tenth greatest of 64 numbers, each the greatest similarity among as many lists:
-nearly the tenth greatest of all, and found in a tenth of the time.
+nearly the tenth greatest of all, and found without sorting thousands.
 """
 
 from __future__ import annotations
