@@ -57,7 +57,7 @@ class Scann(Contender):
         leaves = list_count(n) // 2
         return [
             Ladder("leaves_to_search", 1, leaves, {"pre_reorder_num_neighbors": depth})
-            for depth in (30, 50, 80, 120, 200, 400)
+            for depth in (30, 50, 80, 120, 200, 400, 800)
         ]
 
     def search(
