@@ -130,6 +130,29 @@ def _of_corpus(corpus: str, data: Path | None, ids: Path | None) -> tuple[Path, 
     return Path(__file__).parent / "training" / "configs" / CORPORA[corpus], changes
 
 
+@app.command()
+def average(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="A TOML file that names checkpoints.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")] = False,
+) -> None:
+    """Average the weights of checkpoints that went on from the same ones."""
+    from .checkpoint import save_checkpoint
+    from .training.soup import make_soup, read_soup
+
+    settings = read_soup(config)
+    made = make_soup(settings, base=config.resolve().parent, world=_world(ctx.obj))
+    folder = out or Path("runs") / settings.name / "checkpoint"
+    save_checkpoint(made, folder, overwrite=overwrite)
+    for name, figures in made.training["result"]["validation"].items():
+        _say(f"MAP {figures['map']:.4f} on {name}")
+    typer.echo(f"checkpoint in {folder}")
+
+
 @app.command("training-list")
 def training_list(
     ctx: typer.Context,

@@ -208,16 +208,29 @@ def read_config(path: str | Path, *, changes: Iterable[str] = ()) -> TrainingCon
     TrainingError
         It is not TOML, or a setting is unknown, missing or out of range.
     """
+    tables = read_toml(path)
+    for change in changes:
+        _apply(change, tables)
+    return parse_config(tables, where=str(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read the tables of a TOML file.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    TrainingError
+        It is not TOML.
+    """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFoundError(f"no configuration at {path}; give the path of a TOML file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as TOML: {error}") from error
-    for change in changes:
-        _apply(change, tables)
-    return parse_config(tables, where=str(path))
 
 
 def parse_config(tables: Mapping[str, Any], *, where: str = "configuration") -> TrainingConfig:

@@ -10,30 +10,35 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .config import TrainingConfig
+from .config import CardConfig
 
 #: Columns of the table of results.
 MEASURES = ("map", "mr1", "mrr", "hits_at_1", "hits_at_10")
 
+_WHERE_THE_REST_IS = (
+    "`config.json` holds the whole configuration, the hashes of the data and the versions."
+)
 
-def model_card(config: TrainingConfig, record: Mapping[str, Any]) -> str:
+
+def model_card(name: str, card: CardConfig, record: Mapping[str, Any]) -> str:
     """Write the card of a run's checkpoint.
 
     Parameters
     ----------
-    config : TrainingConfig
-        The run.
+    name : str
+        Of the checkpoint.
+    card : CardConfig
+        What only people know.
     record : mapping
-        What :meth:`Trainer.record` gives.
+        What :meth:`Trainer.record` gives, or what :mod:`.soup` records of a mean of checkpoints.
 
     Returns
     -------
     str
         Markdown.
     """
-    card = config.card
     sections = [
-        f"# {config.name}",
+        f"# {name}",
         card.summary.strip(),
         "## Trained on",
         card.data.strip() or "Not said.",
@@ -85,7 +90,7 @@ def _results(record: Mapping[str, Any]) -> str:
             f"| {name}, before this training | {counts['n_performances']} | "
             f"{counts['n_queries']} | {measures} |"
         )
-    if record["config"]["run"]["keep"] == "best":
+    if record["config"].get("run", {}).get("keep") == "best":
         lines += [
             "",
             "The epoch was chosen by the MAP of the first set, which makes that figure optimistic.",
@@ -101,11 +106,29 @@ def _measure(figures: Mapping[str, Any], key: str) -> str:
 
 
 def _making(record: Mapping[str, Any]) -> str:
+    if "ingredients" in record:
+        parts = [
+            f"- {part['share']:.2f} of `{part['id']}`: {_run(part['training'])}."
+            for part in record["ingredients"]
+        ]
+        return "\n".join(
+            [
+                f"The mean of {len(parts)} checkpoints' {record['n_parameters']:,} weights:",
+                "",
+                *parts,
+                "",
+                _WHERE_THE_REST_IS,
+            ]
+        )
+    return f"{_run(record)}, {record['n_parameters']:,} weights. {_WHERE_THE_REST_IS}"
+
+
+def _run(record: Mapping[str, Any]) -> str:
+    if "steps" not in record:
+        return "made elsewhere"
     machine = record["machine"]
     where = machine.get("gpu") or f"the CPU with {machine['threads']} threads"
     return (
-        f"{record['steps']} steps in {record['seconds']:.0f} s on {where}, "
-        f"{record['n_parameters']:,} weights, seed {record['config']['seed']}, commit "
-        f"{record['commit'] or 'unknown'}. `config.json` holds the whole configuration, the hashes "
-        "of the data and the versions."
+        f"{record['steps']} steps in {record['seconds']:.0f} s on {where}, seed "
+        f"{record['config']['seed']}, commit {record['commit'] or 'unknown'}"
     )

@@ -308,7 +308,7 @@ class Trainer:
             weights={name: value.clone() for name, value in self.average.weights.items()},
             kind=self.config.kind,
             training=record,
-            card=model_card(self.config, record),
+            card=model_card(self.config.name, self.config.card, record),
             training_list=self.training_list,
         )
 
@@ -332,7 +332,7 @@ class Trainer:
     def _renew_card(self) -> None:
         """Write card and training list again if they have changed since the checkpoint was."""
         written = checkpoints.load_checkpoint(self.folder.checkpoint)
-        card = model_card(self.config, written.training)
+        card = model_card(self.config.name, self.config.card, written.training)
         renewed = replace(written, card=card, training_list=self.training_list)
         if (written.card, written.training_list) != (card, self.training_list):
             checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
