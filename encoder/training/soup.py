@@ -175,7 +175,11 @@ def _record(
             {"id": each.id, "share": share, "training": dict(each.training)}
             for each, share in zip(ingredients, shares, strict=True)
         ],
-        "data": {each.name: each.training.get("data", {}) for each in ingredients},
+        "data": {
+            f"{each.name}: {what}": value
+            for each in ingredients
+            for what, value in each.training.get("data", {}).items()
+        },
         "commit": provenance.commit(),
         "versions": provenance.versions(),
         "n_parameters": encoder.n_parameters,

@@ -90,7 +90,7 @@ def test_a_soup_lies_between_and_remembers_both(
     assert made.training_list is not None
     assert {p.work_id for p in made.training_list.performances} == {"W_1", "W_2"}
     assert [p["id"] for p in made.training["ingredients"]] == [one.id, other.id]
-    assert made.training["data"] == {"one": {"works": 4}, "other": {}}
+    assert made.training["data"] == {"one: works": 4}
     assert "Two in one." in made.card
     assert f"- 0.50 of `{one.id}`: 7 steps in 3 s on the CPU with 2 threads, seed 5" in made.card
     assert f"- 0.50 of `{other.id}`: made elsewhere." in made.card
