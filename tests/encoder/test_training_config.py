@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from coverdex.encoder import NotFoundError, TrainingError
 from coverdex.encoder.training import read_config
 from coverdex.encoder.training.config import parse_config
+from coverdex.encoder.training.soup import SoupConfig, read_soup
 
 MINIMAL = """
 name = "mine"
@@ -132,7 +134,12 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
     found = sorted((repository / "encoder" / "training" / "configs").glob("*.toml"))
     assert found
     for path in found:
-        config = read_config(path)
+        is_soup = "checkpoints" in tomllib.loads(path.read_text())
+        config = read_soup(path) if is_soup else read_config(path)
+        if isinstance(config, SoupConfig):
+            for name in config.checkpoints:  # each is made by a configuration beside it
+                made_by = path.with_name(f"{Path(name).parent.name}.toml")
+                assert read_config(made_by).name == made_by.stem
         assert config.card.data, f"{path} says nothing of its data"
         assert config.card.licences, f"{path} says nothing of licences"
         assert config.card.limits, f"{path} does not say what the model is not good for"
