@@ -21,7 +21,8 @@ left out are never heard. Of each work several performances are made. For each o
 The result has the layout of Da-TACOS and titles that are the ids of the seeds, for
 :mod:`.rendered_versions`. Everything follows from the seed. Works of all collections come in one
 random order and their files are written as they are made: rendering that was stopped goes on where
-it was, and ``--most`` takes the first so many works of the same order.
+it was, and ``--most`` takes the first so many works of the same order, in whole blocks of
+:data:`BLOCK`, so that more can be rendered later without changing any.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ _FIRST = 200_000
 _TOGETHER = 16
 #: Works whose performances are shuffled with each other, so that those of one work meet several
 #: soundfonts and are nevertheless made soon after one another.
-_BLOCK = 64
+BLOCK = 64
 #: Range (MIDI) of each part's lowest possible note; its notes lie in the octave above.
 _LOWEST = {MELODY: (57, 67), INNER: (50, 62), CHORDS: (45, 58), BASS: (28, 36)}
 #: The band draws its tempo, too, so the form keeps most of it.
@@ -215,8 +216,18 @@ def draw_jobs(
     -------
     list of Job
         In the order in which they are to be made.
+
+    Raises
+    ------
+    TrainingError
+        There is no such collection, or more performances are asked for than there are ids.
     """
     corpus = batches.simulator.corpus
+    if unknown := sorted(set(wanted) - set(corpus.corpora)):
+        known = ", ".join(sorted(set(corpus.corpora)))
+        raise TrainingError(f"the seeds have no collection {', '.join(unknown)}; they have {known}")
+    if not 1 <= takes <= 10:
+        raise TrainingError(f"{takes} performances of each work were asked for; give 1 to 10")
     rng = np.random.default_rng([seed, 31])
     collections, versions = corpus.corpus_of_work(), corpus.versions_by_work()
     left = dict(wanted)
@@ -228,13 +239,19 @@ def draw_jobs(
             works.append(work)
     works = [works[i] for i in rng.permutation(len(works))]
     jobs: list[Job] = []
-    for first in range(0, len(works), _BLOCK):
+    for first in range(0, len(works), BLOCK):
         block = []
-        for number, work in enumerate(works[first : first + _BLOCK], _FIRST + first):
+        for number, work in enumerate(works[first : first + BLOCK], _FIRST + first):
             order = rng.permutation(versions[work])
             block += [Job(work, number, k, int(order[k % order.size])) for k in range(takes)]
         jobs += [block[i] for i in rng.permutation(len(block))]
     return jobs
+
+
+def of_first_works(jobs: Sequence[Job], n_works: int) -> list[Job]:
+    """Keep the jobs of the first works, the last block of them whole."""
+    n_blocks = -(-n_works // BLOCK)
+    return [job for job in jobs if job.number < _FIRST + n_blocks * BLOCK]
 
 
 def write_list(batches: CoverBatches, jobs: Sequence[Job], folder: Path) -> None:
@@ -321,14 +338,14 @@ def main() -> None:
     parser.add_argument("--takes", type=int, default=2, help="performances of each work")
     parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="SF2 files")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each performance")
-    parser.add_argument("--most", type=int, help="works of all collections; default: all")
+    parser.add_argument("--most", type=int, help="works, in whole blocks of 64; default: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
     options = parser.parse_args()
     batches = _batches(read_config(options.config), options.config.parent)
     jobs = draw_jobs(batches, dict(options.works), takes=options.takes, seed=options.seed)
     if options.most is not None:
-        jobs = [job for job in jobs if job.number < _FIRST + options.most]
+        jobs = of_first_works(jobs, options.most)
     write_list(batches, jobs, options.out)
     made = render_jobs(
         batches.simulator.corpus,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chroma import DATACOS_HOP_LENGTH, DATACOS_SAMPLE_RATE, Chroma
+from ..errors import NotFoundError
 from .corpus import BASS, CHORDS, INNER, MELODY, Notes
 
 #: Every so many frames of Da-TACOS one is analysed: 21.5 frames per second.
@@ -183,7 +184,10 @@ def _play(
 ) -> None:
     command = ["fluidsynth", "-ni", "-q", "-g", "0.6", "-r", str(sample_rate), *options]
     command += ["-F", str(sound), str(soundfont), str(midi)]
-    subprocess.run(command, check=True, capture_output=True)
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        raise NotFoundError("fluidsynth is not installed; it plays the notes") from None
 
 
 def _load(sound: Path, sample_rate: int) -> NDArray[np.float32]:

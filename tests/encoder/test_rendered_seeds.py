@@ -127,7 +127,20 @@ def test_jobs_take_other_versions_first_and_are_the_same_each_time(context: Sour
         of_work = {j.take: j.version for j in jobs if j.work == job.work}
         assert of_work[0] != of_work[1]
         assert of_work[0] == of_work[2]
-    assert not rendered.draw_jobs(batches, {"elsewhere": 6}, takes=3, seed=1)
+    with pytest.raises(TrainingError, match="no collection elsewhere; they have charts"):
+        rendered.draw_jobs(batches, {"elsewhere": 6}, takes=3, seed=1)
+    with pytest.raises(TrainingError, match="give 1 to 10"):
+        rendered.draw_jobs(batches, {"charts": 6}, takes=11, seed=1)
+
+
+def test_the_first_works_come_in_whole_blocks(
+    context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendered, "BLOCK", 3)
+    jobs = rendered.draw_jobs(read(context), {"charts": 8}, takes=2, seed=1)
+    assert rendered.of_first_works(jobs, 3) == jobs[:6]
+    assert rendered.of_first_works(jobs, 4) == jobs[:12]
+    assert rendered.of_first_works(jobs, 8) == jobs
 
 
 def test_interrupted_rendering_goes_on(
