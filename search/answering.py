@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from .candidate import Candidate
 from .filters import as_conditions
-from .nearest import Restriction
+from .nearest import Found, Restriction
 from .queries import checked_limit, is_usual_query
-from .ranking import TIE, ranked
+from .ranking import TIE, ranked, stand_as_found
 from .snapshot import Snapshot
 
 #: Rows asked of FAISS beyond the limit: the next one tells whether equal ones were cut off. Each
@@ -147,8 +147,16 @@ def answers(
             batch = open_queries[start : start + BATCH]
             asked = queries if len(batch) == len(queries) else queries[batch]
             found = now.nearest(asked, ask, terms.restriction, exact=terms.exact)
-            for query, *of_query in zip(batch, *found, strict=True):
-                ranking = _ranked(now, terms, excluded[query], *of_query)
+            usual = _usual_rankings(now, terms, found, [excluded[query] for query in batch])
+            for place, query in enumerate(batch):
+                ranking = usual[place] or _ranked(
+                    now,
+                    terms,
+                    excluded[query],
+                    found.similarities[place],
+                    found.rows[place],
+                    found.beyond[place],
+                )
                 if ranking is None:
                     still_open.append(query)
                 else:
@@ -160,6 +168,21 @@ def answers(
 
 def _first_ask(now: Snapshot, needed: int) -> int:
     return needed + (MARGIN_FOR_REMOVED if now.removed else MARGIN)
+
+
+def _usual_rankings(
+    now: Snapshot, terms: Terms, found: Found, excluded: Sequence[frozenset[int]]
+) -> list[tuple[list[float], list[int]] | None]:
+    """Rank those of a batch whose answers are the first rows found; None for the others."""
+    if now.removed or terms.one_per_work or any(excluded):
+        return [None] * len(excluded)
+    stands = stand_as_found(*found, terms.limit)
+    similarities = found.similarities[:, : terms.limit].tolist()
+    rows = found.rows[:, : terms.limit].tolist()
+    return [
+        (near, found_rows) if is_usual else None
+        for near, found_rows, is_usual in zip(similarities, rows, stands.tolist(), strict=True)
+    ]
 
 
 def _ranked(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coverdex.search.ranking import NOTHING_BEYOND, ranked
+from coverdex.search.ranking import NOTHING_BEYOND, ranked, stand_as_found
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,3 +78,27 @@ def test_a_final_answer_is_the_one_over_everything(
     else:
         assert answer[1] == expected[:limit]
         assert answer[0] == pytest.approx([rows[row][0] / 10 for row in expected[:limit]])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_answers_that_stand_as_found_are_those_that_ranking_leaves(
+    seed: int, limit: int, complete: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    n_found = int(rng.integers(1, 9))
+    # In tenths and mostly in order, so that ties, swaps and gaps all come up.
+    similarities = np.sort(rng.integers(0, 12, (20, n_found)) / 10, axis=1)[:, ::-1]
+    similarities = similarities.astype(np.float32)
+    similarities[:3] = similarities[:3, ::-1]
+    rows = np.stack([rng.permutation(30)[:n_found] for _ in similarities])
+    rows[rng.random(20) < 0.2, -1] = -1
+    beyond = np.full(20, NOTHING_BEYOND, np.float32) if complete else similarities.min(axis=1)
+    stands = stand_as_found(similarities, rows, beyond, limit)
+    for i, is_so in enumerate(stands):
+        answer = rank(similarities[i].tolist(), rows[i].tolist(), float(beyond[i]), limit)
+        as_found = (similarities[i, :limit].tolist(), rows[i, :limit].tolist())
+        in_order = (np.diff(similarities[i]) < 0).all() and (rows[i] >= 0).all()
+        assert bool(is_so) == (in_order and answer is not None)
+        if is_so:
+            assert answer == as_found
