@@ -184,19 +184,21 @@ def test_the_least_gap_that_reaches_the_recall_is_measured(
         return [entry for entry in self.tried if "gap" in entry][-1]
 
     monkeypatch.setattr("coverdex.search.tuning._Asked.best", last_by_gap)
+
+    def is_enough(entry: dict[str, Any]) -> bool:
+        return round(entry["recall_at_10"] - entry["recall_at_10_error"], 4) >= 0.9
+
     parameters, measured = measure(index, embeddings, recall=0.9)
     tried = measured["tried"]
     by_gap = [entry for entry in tried if "gap" in entry]
-    assert all(entry["recall_at_10"] >= 0.9 for entry in by_gap)
+    assert all(is_enough(entry) for entry in by_gap)
     gaps = [entry["gap"] for entry in by_gap]
     assert gaps == sorted(gaps)  # fewer compared again need more lists
     chosen = by_gap[-1]
     by_number = [
         entry["nprobe"]
         for entry in tried
-        if "gap" not in entry
-        and entry["k_factor"] == chosen["k_factor"]
-        and entry["recall_at_10"] >= 0.9
+        if "gap" not in entry and entry["k_factor"] == chosen["k_factor"] and is_enough(entry)
     ]
     assert parameters == {
         "nprobe": by_number[0],
@@ -206,4 +208,6 @@ def test_the_least_gap_that_reaches_the_recall_is_measured(
     truth = nearest_exactly(embeddings, embeddings, 11)[1]
     found = Vectors(index, parameters).search(embeddings, 11)[1]
     share = (truth[:, :, None] == found[:, None]).any(axis=2).mean()
-    assert share == pytest.approx(0.9, abs=0.06)  # 500 asked, here all, and each finds itself
+    assert share == pytest.approx(
+        0.9, abs=0.06
+    )  # a thousand asked, here all, and each finds itself
