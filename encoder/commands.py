@@ -153,6 +153,38 @@ def average(
     typer.echo(f"checkpoint in {folder}")
 
 
+@app.command()
+def search(
+    ctx: typer.Context,
+    designs: Annotated[Path, typer.Argument(help="A TOML file that says what is tried.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder in which each design gets one of its own.")
+    ] = Path("runs/designs"),
+    only: Annotated[
+        list[str] | None, typer.Option("--design", help="Try this one alone; may be repeated.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try designs of an encoder by short runs; go on where an earlier search was stopped."""
+    from .training.design_search import read_search, search_designs
+
+    settings = read_search(designs)
+    tried = []
+    for each in search_designs(
+        settings,
+        out,
+        base=designs.resolve().parent,
+        world=_world(ctx.obj),
+        only=only or (),
+    ):
+        _say(f"{each.design.name}: loss {each.row['loss']:.3f}, {each.row['seconds']:.0f} s")
+        tried.append(each.to_dict())
+    if as_json:
+        typer.echo(json.dumps(tried, indent=2))
+    else:
+        _print_tried(tried)
+
+
 @app.command("training-list")
 def training_list(
     ctx: typer.Context,
@@ -254,6 +286,25 @@ def _print_table(described: list[dict[str, Any]]) -> None:
             f"{each['dimension']} numbers",
             f"{each['parameters']:,}",
             ", ".join(f"{name} {figures['map']:.3f}" for name, figures in scores.items()) or "none",
+        )
+    Console().print(table)
+
+
+def _print_tried(tried: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    sets = list(dict.fromkeys(name for each in tried for name in each["map"]))
+    columns = ("design", "weights", "steps", "loss", *(f"MAP {name}" for name in sets), "seconds")
+    table = Table(*columns, box=None)
+    for each in tried:
+        table.add_row(
+            each["name"],
+            f"{each['parameters']:,}",
+            f"{each['steps']:,}",
+            f"{each['loss']:.3f}",
+            *(f"{each['map'][name]:.3f}" if name in each["map"] else "" for name in sets),
+            f"{each['seconds']:.0f}",
         )
     Console().print(table)
 

@@ -20,16 +20,13 @@ from torch import Tensor
 from ..errors import TrainingError
 from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
-from .arrangements import read_arrangements
 from .batch import Batch, SourceContext, register_batch_source
 from .config import read_settings
-from .corpus import RollCorpus, Version, roll_from_notes
-from .corpus_tunes import tune_versions
-from .cover_settings import CoverSettings, TuneSettings
+from .cover_settings import CoverSettings
 from .rendered_versions import RenderedVersions, rendered_versions
 from .sampler import WorkSampler
+from .seed_corpora import read_corpora
 from .seed_titles import title_in_id, titles_in_tables
-from .seeds import hold_out, leave_out, read_seeds
 from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
 #: Draws of the held-out works are apart from those of training by this first number of their seed.
@@ -234,20 +231,7 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
     rate = context.preprocessing.frame_rate
     config = _config(chosen.simulator, rate, "[data.simulator]")
     paths = [context.path(seed) for seed in chosen.seeds]
-    seeds = read_seeds(paths) + _tunes(chosen.tunes, context)
-    versions = leave_out(seeds, chosen.leave_out_titles)
-    held: RollCorpus | None = None
-    if chosen.held_out_works and chosen.held_out_corpus:
-        versions, held_versions = hold_out(
-            versions,
-            corpus=chosen.held_out_corpus,
-            n_works=chosen.held_out_works,
-            seed=chosen.held_out_seed,
-        )
-        held = RollCorpus.from_versions(held_versions)
-    works = {version.work_id for version in versions}
-    versions += read_arrangements(paths, chosen.arrangements, works)
-    corpus = RollCorpus.from_versions(versions)
+    corpus, held = read_corpora(chosen, context)
     sampler = WorkSampler(
         corpus.work_ids,
         corpus.corpus_of_work(),
@@ -283,21 +267,6 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
             else None
         ),
     )
-
-
-def _tunes(settings: TuneSettings | None, context: SourceContext) -> list[Version]:
-    """Draw the versions of the dance tunes, if any are wanted."""
-    if settings is None:
-        return []
-    drawn = tune_versions(
-        context.path(settings.leave_out),
-        corpus=context.path(settings.corpus) if settings.corpus else None,
-        n_works=settings.works,
-        n_versions=settings.versions,
-    )
-    return [
-        Version(work, version, "tunes", roll_from_notes(notes)) for work, version, notes in drawn
-    ]
 
 
 def _shortest(settings: CoverSettings, rate: float) -> int | None:

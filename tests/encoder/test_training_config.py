@@ -134,7 +134,10 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
     found = sorted((repository / "encoder" / "training" / "configs").glob("*.toml"))
     assert found
     for path in found:
-        is_soup = "checkpoints" in tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text())
+        if "designs" in tables:  # see test_design_search
+            continue
+        is_soup = "checkpoints" in tables
         config = read_soup(path) if is_soup else read_config(path)
         if isinstance(config, SoupConfig):
             for name in config.checkpoints:  # each is made by a configuration beside it

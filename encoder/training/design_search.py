@@ -1,0 +1,196 @@
+"""Searching the design: short runs that differ from one configuration in one thing each.
+
+What the network and its training should be like (frames per second, depth, width, pooling, batch,
+temperature) is not derived but tried. A file says what is tried::
+
+    config = "coverdex-64-simulated.toml"        # from this file's folder
+    common = ["run.epochs=6"]                    # changes that all designs share
+    validation = [                               # instead of the configuration's, when given
+        {name = "jazz", catalogue = "../jazz", unrelated_ids = true, optional = true},
+    ]
+    [[designs]]
+    name = "base"
+    [[designs]]
+    name = "8 frames per second"
+    changes = ["preprocessing.frame_rate=8.0", "architecture.strides=[8, 2, 2, 1, 2]"]
+
+and ``coverdex encoder search DESIGNS.toml`` runs them one after another, each in a folder of its
+own, and goes on where it was stopped. All have the same number of steps, and the table shows the
+seconds, since a design that is better by taking longer may be no better for the same time. A second
+run of the base with another seed shows what chance does: a difference below that is none. Short
+runs rank what learns quickly, which need not be what ends best (Li et al. 2018, "Hyperband", JMLR
+18, on early stopping and its risk).
+
+The seeds are read once for all (:mod:`.seed_corpora`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field, model_validator
+
+from ..errors import TrainingError
+from .config import SettingsTable, TrainingConfig, ValidationConfig, read_config, read_settings
+from .config import read_toml as read_tables
+from .trainer import StepReport, Trainer
+from .world import TrainingWorld
+
+
+class Design(SettingsTable):
+    """One thing that is tried."""
+
+    name: Annotated[str, Field(min_length=1)]
+    changes: list[str] = Field(default_factory=list)
+    """As ``--set`` takes them: a dotted key and a TOML value."""
+
+    @property
+    def slug(self) -> str:
+        """The name as that of a folder."""
+        return re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-.") or "design"
+
+
+class DesignSearch(SettingsTable):
+    """What is tried; see the module's text."""
+
+    config: str
+    common: list[str] = Field(default_factory=list)
+    validation: list[ValidationConfig] | None = None
+    designs: Annotated[list[Design], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> DesignSearch:
+        slugs = [design.slug for design in self.designs]
+        if twice := sorted({slug for slug in slugs if slugs.count(slug) > 1}):
+            raise ValueError(f"two designs would share the folder {twice[0]!r}; name them apart")
+        return self
+
+
+class Tried(NamedTuple):
+    """How a design did.
+
+    Parameters
+    ----------
+    design : Design
+    n_parameters : int
+    row : mapping
+        The last row of the run's history: loss, what held-out works gave, validation, seconds.
+    n_steps : int
+    """
+
+    design: Design
+    n_parameters: int
+    row: Mapping[str, Any]
+    n_steps: int
+
+    @property
+    def maps(self) -> dict[str, float]:
+        """MAP on each validation set that was there."""
+        return {name: found["map"] for name, found in self.row.get("validation", {}).items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        return {
+            "name": self.design.name,
+            "changes": list(self.design.changes),
+            "parameters": self.n_parameters,
+            "steps": self.n_steps,
+            **{k: self.row[k] for k in ("loss", "cover first", "seconds") if k in self.row},
+            **{k: v for k, v in self.row.items() if k.startswith("held-out")},
+            "map": self.maps,
+        }
+
+
+def read_search(path: str | Path) -> DesignSearch:
+    """Read what is to be tried.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    TrainingError
+        It is not TOML, or a setting is unknown, missing or out of range.
+    """
+    return read_settings(DesignSearch, read_tables(path), where=str(path))
+
+
+def configuration_of(search: DesignSearch, design: Design, base: Path) -> TrainingConfig:
+    """Give the configuration of one design.
+
+    Raises
+    ------
+    TrainingError, NotFoundError
+        The configuration is missing, or a change does not fit it.
+    """
+    config = read_config(base / search.config, changes=[*search.common, *design.changes])
+    # What follows the last step is left out: the runs are compared by what training gave.
+    updated: dict[str, Any] = {"name": f"{config.name}-{design.slug}", "discriminant": None}
+    if search.validation is not None:
+        updated["validation"] = search.validation
+    return config.model_copy(update=updated)
+
+
+def search_designs(
+    search: DesignSearch,
+    folder: str | Path,
+    *,
+    base: str | Path = ".",
+    world: TrainingWorld | None = None,
+    only: Collection[str] = (),
+    on_step: Callable[[Design, StepReport], None] | None = None,
+) -> Iterator[Tried]:
+    """Try designs, one after another.
+
+    Parameters
+    ----------
+    search : DesignSearch
+    folder : path-like
+        A folder per design is made in it; what was tried there already is not trained again.
+    base : path-like, optional
+        Folder from which the configuration's path, and the paths in it, count.
+    world : TrainingWorld, optional
+        For validation.
+    only : collection of str
+        Names of the designs to try; all if empty.
+    on_step : callable, optional
+        Told after every step.
+
+    Yields
+    ------
+    Tried
+        As each is done. ``tried.json`` in its folder holds the same.
+
+    Raises
+    ------
+    TrainingError, NotFoundError, CheckpointError
+        There is no such design, or a configuration does not fit. All are read before the first
+        is trained.
+    """
+    folder, base = Path(folder), Path(base)
+    if unknown := sorted(set(only) - {design.name for design in search.designs}):
+        raise TrainingError(
+            f"there is no design {unknown[0]!r}; there are "
+            + ", ".join(repr(design.name) for design in search.designs)
+        )
+    chosen = [design for design in search.designs if not only or design.name in only]
+    configs = [configuration_of(search, design, base) for design in chosen]
+    origin = (base / search.config).resolve().parent
+    for design, config in zip(chosen, configs, strict=True):
+        trainer = Trainer(config, folder / design.slug, base=origin, world=world)
+        report = None if on_step is None else _told_of(design, on_step)
+        result = trainer.run(on_step=report)
+        parameters = trainer.record()["n_parameters"]
+        tried = Tried(design, parameters, result.history[-1], trainer.n_steps)
+        document = json.dumps(tried.to_dict(), indent=2)
+        (folder / design.slug / "tried.json").write_text(document, encoding="utf-8")
+        yield tried
+
+
+def _told_of(
+    design: Design, on_step: Callable[[Design, StepReport], None]
+) -> Callable[[StepReport], None]:
+    return lambda report: on_step(design, report)
