@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contender import Built, Contender, Ladder
+from .contender import AS_PLANNED, Built, Contender, Ladder
 from .contender_process import ContenderFailedError, ContenderProcess
 from .graph_contenders import Hnswlib, Usearch
 from .lancedb_contender import Lancedb
@@ -193,7 +193,9 @@ def _prepared(
     found = {
         "settings": settings,
         "parameters": setting,
-        "setting": ", ".join(f"{name} {value}" for name, value in setting.items()),
+        "setting": ", ".join(
+            name if name == AS_PLANNED else f"{name} {value}" for name, value in setting.items()
+        ),
         "bytes_per_vector": built.n_bytes / n,
         "build_cpu_seconds": built.cpu_seconds,
     }

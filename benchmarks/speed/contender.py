@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BUILT = "built.json"
+#: The effort of a program that has planned its own.
+AS_PLANNED = "as planned"
 
 
 @dataclass(frozen=True)

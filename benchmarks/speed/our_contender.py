@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...search import QueryVectors
-from .contender import Contender, Ladder
+from .contender import AS_PLANNED, Contender, Ladder
 from .measured_index import ENCODER_ID, made_up_performances, row_of
 
 _INDEX = "index"
@@ -68,7 +68,7 @@ class Coverdex(Contender):
     def ladders(self, n: int) -> Sequence[Ladder]:
         """Ask it as the manifest says."""
         del n
-        return [Ladder("as planned", 1, 1)]
+        return [Ladder(AS_PLANNED, 1, 1)]
 
     def search(
         self, queries: NDArray[np.float32], limit: int, setting: Mapping[str, Any]
