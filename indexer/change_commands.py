@@ -132,6 +132,40 @@ def compact(
     _answer(line, {**document, "factory": manifest.factory}, as_json=as_json)
 
 
+def tune(
+    index: IndexFolder,
+    recall: Annotated[
+        float | None,
+        typer.Option("--recall", min=0, max=1, help="Recall@10 wanted; default: as before."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure anew how an index is asked most quickly at a recall, on this machine."""
+    from ..search import IndexEditor
+
+    with IndexEditor(index) as editor:
+        manifest = editor.tune(recall=recall)
+    if "nprobe" not in manifest.search_parameters:
+        _answer(
+            f"nothing to measure: {manifest.factory} compares with every vector",
+            {"factory": manifest.factory, "search_parameters": {}},
+            as_json=as_json,
+        )
+        return
+    measured = manifest.plan["measured"]
+    asked = ", ".join(f"{name} {value}" for name, value in manifest.search_parameters.items())
+    reached = "" if measured["reached"] else ", which does not reach the recall wanted"
+    document = {
+        "factory": manifest.factory,
+        "search_parameters": manifest.search_parameters,
+        "recall_wanted": manifest.plan["recall_wanted"],
+        "reached": measured["reached"],
+        "queries_per_second": measured["queries_per_second"],
+    }
+    line = f"{asked}: {measured['queries_per_second']:,} queries per second of one thread{reached}"
+    _answer(line, document, as_json=as_json)
+
+
 def verify(index: IndexFolder, as_json: AsJson = False) -> None:
     """Read an index completely and check it against its checksums; exit code 1 if it is damaged."""
     from ..search import verify_index

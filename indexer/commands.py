@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .change_commands import add, compact, remove, update, verify
+from .change_commands import add, compact, remove, tune, update, verify
 from .command_options import (
     AsJson,
     Catalogues,
@@ -227,5 +227,5 @@ def _report_embedding(report: EmbeddingReport, *, encoder_id: str, as_json: bool
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-for change in (add, update, remove, compact, verify, export):
+for change in (add, update, remove, compact, tune, verify, export):
     app.command()(change)

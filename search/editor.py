@@ -15,7 +15,7 @@ are removed once none does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -34,8 +34,9 @@ from .index import Index
 from .locks import WriterLock
 from .manifest import Manifest
 from .performances import normalised
-from .plan import AUTO
+from .plan import AUTO, DEFAULT_RECALL, check_recall
 from .snapshot import Snapshot
+from .tuning import measure
 from .writer import checked_embeddings
 
 
@@ -246,6 +247,46 @@ class IndexEditor:
             self._following.refresh()
             del now
             remove_unread(self._folder, manifest)
+            return manifest
+
+    def tune(self, *, recall: float | None = None) -> Manifest:
+        """Measure anew how the index is asked most quickly, on this machine, and remember it.
+
+        For an index that was built by an earlier release or elsewhere, or from which another recall
+        is wanted. Only the manifest changes: queries go on, and those that follow the index are
+        soon answered in the new way. Changes since the files were written are not measured.
+
+        Parameters
+        ----------
+        recall : float, optional
+            Share of the true nearest ten to find; what was wanted before if not given.
+
+        Returns
+        -------
+        Manifest
+            The new one; the present one where the structure has no lists, so that there is nothing
+            to measure.
+
+        Raises
+        ------
+        IndexPlanError
+            When ``recall`` is not in (0, 1].
+        OSError
+            When the disk refuses. The index is then what it was.
+        """
+        with self._guard:
+            generation = self._ready().generation
+            old = generation.manifest
+            wanted = old.plan.get("recall_wanted", DEFAULT_RECALL) if recall is None else recall
+            check_recall(wanted)
+            vectors = generation.vectors
+            if not vectors.n_lists or vectors.count < 2:
+                return old
+            found, measured = measure(vectors.faiss_index, generation.embeddings, recall=wanted)
+            plan = {**old.plan, "recall_wanted": wanted, "measured": measured}
+            manifest = replace(old, search_parameters=found, plan=plan)
+            manifest.write(self._folder)
+            self._following.refresh()
             return manifest
 
     def close(self) -> None:

@@ -118,8 +118,7 @@ def plan(
     IndexPlanError
         When ``recall`` is not in (0, 1], or no structure fits into ``memory``.
     """
-    if not 0 < recall <= 1:
-        raise IndexPlanError(f"the recall wanted is {recall}; give a share above 0, at most 1")
+    check_recall(recall)
     forms = _forms(count, dimension, recall, kinds)
     for kind, factory, n_bytes in forms:
         if memory is None or n_bytes <= memory:
@@ -138,6 +137,18 @@ def plan(
         f"{count} vectors of dimension {dimension} at recall {recall} take {least} bytes at the "
         f"least, the memory budget is {memory}; give more memory or ask for less recall"
     )
+
+
+def check_recall(recall: float) -> None:
+    """Refuse what is no share.
+
+    Raises
+    ------
+    IndexPlanError
+        When it is not in (0, 1].
+    """
+    if not 0 < recall <= 1:
+        raise IndexPlanError(f"the recall wanted is {recall}; give a share above 0, at most 1")
 
 
 def n_lists(count: int) -> int:

@@ -105,6 +105,11 @@ class Vectors:
         return Vectors(self._index, search_parameters)
 
     @property
+    def faiss_index(self) -> Any:
+        """The FAISS index; not to be changed."""
+        return self._index
+
+    @property
     def dimension(self) -> int:
         """Number of components of each vector."""
         return int(self._index.d)

@@ -222,6 +222,22 @@ def test_an_addition_is_searched_and_survives_compaction(
     assert index_now.metadata("P_77")["title"] == "Title of P_77"
 
 
+def test_tune(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    assert "nothing to measure: Flat compares" in run("index", "tune", index).out
+    lists = tmp_path / "lists.index"
+    built = ["--encoder", tiny_checkpoint, "--factory", "IVF2,SQfp16", "--out", lists]
+    assert run("index", "build", datacos.root, *built).code == 0
+    answer = run("index", "tune", lists, "--recall", "0.5", "--json")
+    assert answer.code == 0
+    assert answer.document["recall_wanted"] == 0.5
+    assert answer.document["search_parameters"] == Index.open(lists).manifest.search_parameters
+    assert "nprobe" in run("index", "tune", lists).out
+    assert run("index", "tune", lists, "--recall", "0").code == 1
+    assert run("index", "tune", tmp_path / "none.index").code == 3
+
+
 def test_add_shards(
     index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run, datacos: DatacosFolder
 ) -> None:

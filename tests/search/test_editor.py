@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from coverdex.search import (
     IndexEditor,
     IndexFormatError,
     IndexLockedError,
+    IndexPlanError,
     PerformanceExistsError,
     following,
     verify_index,
@@ -384,3 +386,36 @@ def test_queries_while_the_index_changes_see_whole_states(folder: Path, catalogu
         thread.join()
     assert wrong == []
     assert seen <= {0, 5}
+
+
+def test_tuning_changes_how_the_index_is_asked_and_nothing_else(tmp_path: Path) -> None:
+    catalogue = make_up(1_500, versions=5)
+    folder = tmp_path / "i"
+    catalogue.write(folder, factory="IVF32,SQfp16", search_parameters={"nprobe": 32})
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        editor.remove(catalogue.ids[0])
+        before = editor.index.manifest
+        manifest = editor.tune(recall=0.6)
+        assert manifest.search_parameters["nprobe"] < 32
+        assert manifest.plan["recall_wanted"] == 0.6
+        assert manifest.plan["measured"]["reached"]
+        same = replace(manifest, search_parameters=before.search_parameters, plan=before.plan)
+        assert same == before
+        assert follower.manifest == manifest == editor.index.manifest
+        assert catalogue.ids[0] not in follower
+        editor.remove(catalogue.ids[1])  # into the same log
+        assert follower.n_changes == (0, 2)
+        again = editor.tune()
+        assert again.plan["recall_wanted"] == 0.6
+        with pytest.raises(IndexPlanError, match="the recall wanted is 0"):
+            editor.tune(recall=0)
+        assert editor.compact().plan["recall_wanted"] == 0.6
+    assert verify_index(folder).whole
+    assert len(Index.open(folder)) == 1_498
+
+
+def test_there_is_nothing_to_tune_where_all_are_compared(editor: IndexEditor, folder: Path) -> None:
+    before = (folder / "manifest.json").read_bytes()
+    assert editor.tune(recall=0.5) == editor.index.manifest
+    assert (folder / "manifest.json").read_bytes() == before
