@@ -55,17 +55,26 @@ MORE_SOUNDFONTS := /usr/share/sounds/sf3/MuseScore_General_Lite.sf3
 CONFIGS := encoder/training/configs
 SIMULATED := $(CONFIGS)/coverdex-64-simulated.toml
 
-encoder: $(VENV)/installed ## train coverdex-64 again, four hours (see encoder/training/configs/)
+RENDER_SEEDS = $(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(SIMULATED) \
+    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 \
+    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
+TRAIN = $(BIN)/coverdex encoder train $(CONFIGS)
+
+# The order matters: the first two runs hear half of the works that samplers play, the later ones all.
+encoder: $(VENV)/installed ## train coverdex-64 again, six hours (see encoder/training/configs/)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
-	$(BIN)/coverdex encoder train $(SIMULATED) --out runs/coverdex-64-simulated
+	$(TRAIN)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
 	    --charts $(SEEDS)/jazz_charts.parquet --config $(SIMULATED) \
 	    --soundfont $(SOUNDFONTS) --out runs/rendered-charts
-	$(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(SIMULATED) \
-	    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 --most 1344 \
-	    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
-	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64-alternating.toml --out runs/coverdex-64-alternating
-	$(BIN)/coverdex encoder train $(CONFIGS)/coverdex-64-rendered.toml --out runs/coverdex-64-rendered
+	$(RENDER_SEEDS) --most 1344
+	$(TRAIN)/coverdex-64-alternating.toml --out runs/coverdex-64-alternating
+	$(TRAIN)/coverdex-64-rendered.toml --out runs/coverdex-64-rendered
+	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-two-runs.toml \
+	    --out runs/coverdex-64-two-runs --overwrite
+	$(RENDER_SEEDS)
+	$(TRAIN)/coverdex-64-onward.toml --out runs/coverdex-64-onward
+	$(TRAIN)/coverdex-64-further.toml --out runs/coverdex-64-further
 	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64 --overwrite
 
 check: lint typecheck test ## all that CI runs
