@@ -145,14 +145,14 @@ def tune(
 
     with IndexEditor(index) as editor:
         manifest = editor.tune(recall=recall)
-    if "nprobe" not in manifest.search_parameters:
+    measured = manifest.plan.get("measured", {})
+    if "nprobe" not in manifest.search_parameters or not measured:
         _answer(
-            f"nothing to measure: {manifest.factory} compares with every vector",
-            {"factory": manifest.factory, "search_parameters": {}},
+            f"nothing to measure: {manifest.count} performances as {manifest.factory}",
+            {"factory": manifest.factory, "search_parameters": manifest.search_parameters},
             as_json=as_json,
         )
         return
-    measured = manifest.plan["measured"]
     asked = ", ".join(f"{name} {value}" for name, value in manifest.search_parameters.items())
     reached = "" if measured["reached"] else ", which does not reach the recall wanted"
     document = {

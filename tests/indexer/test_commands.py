@@ -225,7 +225,11 @@ def test_an_addition_is_searched_and_survives_compaction(
 def test_tune(
     index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:
-    assert "nothing to measure: Flat compares" in run("index", "tune", index).out
+    assert "nothing to measure: 6 performances as Flat" in run("index", "tune", index).out
+    graph = tmp_path / "graph.index"
+    built = ["--encoder", tiny_checkpoint, "--factory", "HNSW4", "--out", graph]
+    assert run("index", "build", datacos.root, *built).code == 0
+    assert "as HNSW4" in run("index", "tune", graph).out
     lists = tmp_path / "lists.index"
     built = ["--encoder", tiny_checkpoint, "--factory", "IVF2,SQfp16", "--out", lists]
     assert run("index", "build", datacos.root, *built).code == 0
