@@ -62,7 +62,12 @@ COLUMNS = (
 
 
 def prepare_approximate(
-    path: Path, queries: NDArray[np.float32], work: Path, *, contenders: Sequence[type[Contender]]
+    path: Path,
+    queries: NDArray[np.float32],
+    work: Path,
+    *,
+    contenders: Sequence[type[Contender]],
+    patient: bool = False,
 ) -> list[dict[str, Any]]:
     """Build every contender and seek its effort, as far as an earlier run has not.
 
@@ -74,6 +79,8 @@ def prepare_approximate(
     work : Path
         Keeps what is built.
     contenders : sequence of type
+    patient : bool
+        Also build those whose builds take hours at this size (:attr:`.Contender.most_vectors`).
 
     Returns
     -------
@@ -86,8 +93,9 @@ def prepare_approximate(
     for kind in contenders:
         contender = kind()
         reason = contender.missing()
-        if reason is None and n > contender.most_vectors:
-            reason = f"not built for more than {contender.most_vectors:,} vectors: it takes hours"
+        if reason is None and n > contender.most_vectors and not patient:
+            most = f"{contender.most_vectors:,}"
+            reason = f"not built for more than {most} vectors unless it is named: it takes hours"
         known: dict[str, Any] = {"name": contender.name, "n": n}
         if reason is None:
             try:
@@ -108,6 +116,7 @@ def measure_approximate(
     *,
     source: str,
     contenders: Sequence[type[Contender]] = CONTENDERS,
+    patient: bool = False,
     rounds: int = 5,
     remarks: Sequence[str] = (),
 ) -> PartResult:
@@ -124,7 +133,7 @@ def measure_approximate(
     """
     rows, left_out = [], []
     for path in paths:
-        prepared = prepare_approximate(path, queries, work, contenders=contenders)
+        prepared = prepare_approximate(path, queries, work, contenders=contenders, patient=patient)
         for known in prepared:
             if "failed" in known:
                 left_out.append(f"{known['name']} at {known['n']:,}: {known['failed']}")

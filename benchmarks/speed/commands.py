@@ -73,7 +73,10 @@ def speed(
     ] = None,
     contenders: Annotated[
         list[str] | None,
-        typer.Option("--contender", help="Of the part approximate; may be repeated."),
+        typer.Option(
+            "--contender",
+            help="Of the part approximate, built even if it takes hours; may be repeated.",
+        ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Of the part batch.")] = 1,
     rounds: Annotated[

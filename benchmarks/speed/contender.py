@@ -86,7 +86,7 @@ class Contender(ABC):
     name: str
     #: Modules that must be installed.
     needs: Sequence[str] = ()
-    #: More vectors than this take longer than anybody waits for.
+    #: More vectors than this take hours: built only where somebody asks for this program by name.
     most_vectors: int = 1 << 62
     #: How it was built, in a few words.
     settings: str = ""

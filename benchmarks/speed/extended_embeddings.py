@@ -1,8 +1,8 @@
 """More embeddings than were simulated: new ones drawn from between those that there are.
 
-Embedding a million covers takes most of an hour on one core, ten million a day. Beyond what was
-embedded, each further vector is drawn near a real one, the *anchor*, from the differences between
-the anchor's own neighbours::
+Embedding a million covers takes a quarter of an hour to an hour on one core, ten million hours.
+Beyond what was embedded, each further vector is drawn near a real one, the *anchor*, from the
+differences between the anchor's own neighbours::
 
     new = anchor + 1/2 sum of four +-(neighbour - neighbour'),   then length 1
 
@@ -22,12 +22,17 @@ real catalogue and on one of the same size that was extended.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .contender import list_count
 from .simulated_embeddings import unit
+
+#: Queries and a limit to rows, shape (n_queries, limit).
+_Search = Callable[[NDArray[np.float32], int], NDArray[np.int64]]
 
 #: Nearest neighbours of an anchor that new vectors are drawn from.
 NEIGHBOURS = 10
@@ -36,10 +41,18 @@ _TERMS = 4
 _FACTOR = 0.5
 #: New vectors that are drawn together: 16 MB at 64 dimensions.
 _BLOCK = 65_536
+#: Beyond this many, neighbours are sought in an inverted file: the exact search is quadratic, and
+#: takes half an hour for a million.
+EXACT_UP_TO = 262_144
+#: Of its lists, one in so many is visited, and at least so many.
+_LIST_SHARE, _LEAST_LISTS = 64, 8
 
 
 def neighbours_of(base: NDArray[np.float32], *, count: int = NEIGHBOURS) -> NDArray[np.int64]:
     """Find each vector's nearest others.
+
+    Exactly up to :data:`EXACT_UP_TO` vectors. Beyond, an inverted file finds them, of which one
+    list in 64 is visited: some are missed, and the next nearest stand for them.
 
     Parameters
     ----------
@@ -50,17 +63,33 @@ def neighbours_of(base: NDArray[np.float32], *, count: int = NEIGHBOURS) -> NDAr
     ndarray, shape (n, count), int64
         Fewer columns where there are fewer others.
     """
-    from ...search.vectors import nearest_exactly
-
+    search = _exact_search(base) if len(base) <= EXACT_UP_TO else _list_search(base)
     count = min(count, len(base) - 1)
     found = np.empty((len(base), count), np.int64)
     for start in range(0, len(base), _BLOCK):
         stop = min(start + _BLOCK, len(base))
-        _, rows = nearest_exactly(base, base[start:stop], count + 1)
+        rows = search(base[start:stop], count + 1)
         own = rows == np.arange(start, stop)[:, np.newaxis]
         own[~own.any(axis=1), -1] = True  # among copies of itself it may not be listed
         found[start:stop] = rows[~own].reshape(-1, count)
     return found
+
+
+def _exact_search(base: NDArray[np.float32]) -> _Search:
+    from ...search.vectors import nearest_exactly
+
+    return lambda queries, limit: nearest_exactly(base, queries, limit)[1]
+
+
+def _list_search(base: NDArray[np.float32]) -> _Search:
+    from ...search.vectors import faiss
+
+    n_lists = list_count(len(base))
+    lists = faiss.index_factory(base.shape[1], f"IVF{n_lists},Flat", faiss.METRIC_INNER_PRODUCT)
+    lists.train(base[:: max(1, len(base) // (64 * n_lists))])
+    lists.add(base)
+    lists.nprobe = max(_LEAST_LISTS, n_lists // _LIST_SHARE)
+    return lambda queries, limit: np.asarray(lists.search(queries, limit)[1], np.int64)
 
 
 def extend(

@@ -8,6 +8,7 @@ the number of lists is what its documentation recommends. One prepared statement
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,9 +136,9 @@ class PgvectorLists(_Pgvector):
 
     name = "pgvector, IVFFlat"
     most_vectors = 2_000_000
-    settings = "one list per 1,000 vectors, float32"
+    settings = "one list per 1,000 vectors, beyond a million as many as their root, float32"
     method, effort, most_effort = "ivfflat", "probes", 1_000
 
     def options(self, n: int) -> str:
-        """Return one list per 1,000 vectors."""
-        return f"lists = {max(1, n // 1_000)}"
+        """Return one list per 1,000 vectors, and the root of their number beyond a million."""
+        return f"lists = {max(1, n // 1_000 if n <= 1_000_000 else math.isqrt(n))}"

@@ -32,7 +32,8 @@ class SpeedRun:
         Performances of realistic length of the part ``build``.
     encoder : str or None
     contenders : tuple of str
-        Names of the part ``approximate``; all if empty.
+        Names of the part ``approximate``, built however long it takes; if empty all whose builds
+        do not take hours.
     threads : int
         Of the part ``batch``.
     rounds : int or None
@@ -81,7 +82,11 @@ class SpeedRun:
             for n in self.approximate_sizes:
                 path = extended_path(self.data, n, self.work)
                 prepare_approximate(
-                    path, self.data.queries, self.work, contenders=self._contenders()
+                    path,
+                    self.data.queries,
+                    self.work,
+                    contenders=self._contenders(),
+                    patient=bool(self.contenders),
                 )
 
     def query(self) -> PartResult:
@@ -119,6 +124,7 @@ class SpeedRun:
             self.work,
             source=described(self.data, self.approximate_sizes),
             contenders=self._contenders(),
+            patient=bool(self.contenders),
             rounds=self.rounds or 5,
         )
 

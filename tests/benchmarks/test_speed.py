@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from coverdex.benchmarks.report.commands import benchmark
-from coverdex.benchmarks.speed.approximate import measure_approximate
+from coverdex.benchmarks.speed import extended_embeddings
+from coverdex.benchmarks.speed.approximate import measure_approximate, prepare_approximate
 from coverdex.benchmarks.speed.batch import installed_threshold, measure_batch
 from coverdex.benchmarks.speed.build import growth_of
 from coverdex.benchmarks.speed.build_steps import BuildSpeed
@@ -109,6 +110,19 @@ def test_neighbours_leave_the_vector_itself_out(data: RealEmbeddings) -> None:
     similarities = data.base @ data.base.T
     np.fill_diagonal(similarities, -1)
     np.testing.assert_array_equal(found, np.argsort(-similarities, axis=1)[:, :3])
+
+
+def test_neighbours_of_many_are_found_through_lists(
+    data: RealEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = neighbours_of(data.base)
+    monkeypatch.setattr(extended_embeddings, "EXACT_UP_TO", N - 1)
+    found = neighbours_of(data.base)
+    assert found.shape == exact.shape
+    assert found.min() >= 0
+    assert not (found == np.arange(N)[:, np.newaxis]).any()
+    alike = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
+    assert 0.5 < np.mean(alike) / exact.shape[1] < 1  # some are missed, since lists are
 
 
 def test_drawn_vectors_stay_in_the_directions_that_are_used() -> None:
@@ -215,6 +229,11 @@ class Absent(Exact):
     needs = ("no_such_module_anywhere",)
 
 
+class Long(Exact):
+    name = "long"
+    most_vectors = 100
+
+
 class Failing(Exact):
     name = "failing"
 
@@ -241,7 +260,7 @@ def test_contenders_are_compared_at_equal_recall(
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
     path = tmp_path / "vectors.npy"
     np.save(path, data.base)
-    kinds = (Coverdex, CoverdexStructure, Exact, Absent, Failing, Ending)
+    kinds = (Coverdex, CoverdexStructure, Exact, Absent, Long, Failing, Ending)
     result = measure_approximate(
         [path], data.queries, tmp_path / "work", source="made up", contenders=kinds, rounds=1
     )
@@ -254,9 +273,14 @@ def test_contenders_are_compared_at_equal_recall(
     assert all(row["build_cpu_seconds"] >= 0 and row["per_second"] > 0 for row in result.rows)
     left_out = "\n".join(result.settings["left_out"])
     assert "absent at 600: no_such_module_anywhere is not installed" in left_out
+    assert "long at 600: not built for more than 100 vectors unless it is named" in left_out
     assert "too small a machine" in left_out
     assert "ending at 600: its process ended" in left_out
     assert "absent, 600 vectors: left out" in capsys.readouterr().err
+    with_patience = prepare_approximate(
+        path, data.queries, tmp_path / "work", contenders=(Long,), patient=True
+    )
+    assert "failed" not in with_patience[0]
 
 
 def test_growth_is_a_line_and_what_is_off_it() -> None:
