@@ -128,6 +128,18 @@ class DiscriminantSettings(SettingsTable):
     """Added to the diagonal of the scatter within works, in units of its mean."""
 
 
+class DistillationSettings(SettingsTable):
+    """A teacher whose neighbourhoods the network learns beside its loss (:mod:`.distillation`)."""
+
+    teacher: str
+    """A checkpoint's name or folder, usually of more dimensions; a folder's path counts from the
+    configuration's folder."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Of what the teacher says, beside the loss."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    """Of the similarities: low ones look at the nearest tracks alone."""
+
+
 class TrainingConfig(SettingsTable):
     """A training run; see the module's text."""
 
@@ -141,6 +153,8 @@ class TrainingConfig(SettingsTable):
     preprocessing: dict[str, Any] | None = None
     data: dict[str, Any] = Field(default_factory=dict)
     loss: dict[str, Any] = Field(default_factory=dict)
+    distillation: DistillationSettings | None = None
+    """Without it the loss is all that is learnt."""
     optimizer: OptimizerConfig = OptimizerConfig()
     run: RunConfig
     discriminant: DiscriminantSettings | None = None
@@ -187,6 +201,8 @@ class TrainingConfig(SettingsTable):
         )
         if self.run.frozen_statistics:  # only then, so that other runs keep their digest
             decisive["frozen_statistics"] = True
+        if self.distillation is not None:  # likewise
+            decisive["distillation"] = self.distillation.model_dump(mode="json")
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

@@ -33,7 +33,7 @@ def starting_point(
         architecture = dict(config.architecture or {})
         preprocessing = Preprocessing.from_config(config.preprocessing or {})
         return architecture, preprocessing, build_architecture(architecture)
-    start = _checkpoint_at(config.start_from, base)
+    start = checkpoint_at(config.start_from, base)
     if start.kind is not config.kind:
         raise TrainingError(
             f"start_from is {start.name}, which reads {start.kind} chroma, but kind is "
@@ -45,13 +45,22 @@ def starting_point(
 
 
 def lists_joined(config: TrainingConfig, base: Path, own: TrainingList) -> TrainingList:
-    """Join what the run trains on with what the checkpoint that it starts from has seen."""
-    if config.start_from is None:
-        return own
-    return own.after(_checkpoint_at(config.start_from, base).training_list)
+    """Join what the run trains on with what its start and its teacher have seen."""
+    teacher = None if config.distillation is None else config.distillation.teacher
+    for name in (config.start_from, teacher):
+        if name is not None:
+            own = own.after(checkpoint_at(name, base).training_list)
+    return own
 
 
-def _checkpoint_at(name: str, base: Path) -> Checkpoint:
+def checkpoint_at(name: str, base: Path) -> Checkpoint:
+    """Load a checkpoint by the name or the folder that a configuration gives.
+
+    Raises
+    ------
+    CheckpointError, NotFoundError
+        There is none, or it is damaged.
+    """
     folder = base / Path(name).expanduser()
     return load_checkpoint(folder if folder.is_dir() else name)
 

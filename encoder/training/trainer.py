@@ -31,6 +31,7 @@ from .averaging import WeightAverage
 from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import DiscriminantSettings, TrainingConfig
 from .discriminant import with_discriminant
+from .distillation import with_teacher
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
@@ -143,7 +144,7 @@ class Trainer:
         self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
         self.network.to(self.device)
         self.source = source or build_batch_source(config.data, self._context())
-        self.loss = (loss or build_loss(config.loss)).to(self.device)
+        self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
         self.optimizer = adamw(config.optimizer, self.network, self.loss)
         self.average = WeightAverage(self.network, config.optimizer.average_decay)
         self.step = 0
@@ -240,6 +241,13 @@ class Trainer:
             "result": self.history[-1] if self.history else None,
             **({} if self._before is None else {"validation before": self._before}),
         }
+
+    def _loss(self, loss: Loss) -> Loss:
+        """Add the teacher, where there is one."""
+        settings = self.config.distillation
+        if settings is None:
+            return loss
+        return with_teacher(loss, settings, self.base, self.preprocessing, self.device)
 
     def _train_step(self, batch: Any) -> LossOutput:
         settings = self.config.optimizer
