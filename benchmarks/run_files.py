@@ -126,8 +126,9 @@ def _read_trec(path: Path, position: Mapping[str, int]) -> Columns:
     queries: list[int] = []
     candidates: list[int] = []
     scores: list[float] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            line = raw.decode("utf-8", errors="replace")
             columns = line.split()
             if not columns:
                 continue
@@ -153,14 +154,17 @@ def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    names = pq.read_schema(path).names
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidSimilarityError(f"{path} cannot be read as Parquet ({error})") from error
+    names = table.column_names
     value = next((name for name in ("similarity", "rank") if name in names), None)
     if value is None or not {"query", "candidate"} <= set(names):
         raise InvalidSimilarityError(
             f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
             "(or rank)"
         )
-    table = pq.read_table(path, columns=["query", "candidate", value])
     known = pa.array(list(position), pa.string())
     found = []
     for column in ("query", "candidate"):

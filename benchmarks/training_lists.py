@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ..encoder.errors import CheckpointError, CoverdexError, NotFoundError
 from .encoder_system import EncoderSystem
 from .leakage import Known, Leakage, Learnt, check_leakage
@@ -90,17 +92,21 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If it has no column ``work_id``.
+        If it cannot be read, or has no column ``work_id``.
     """
     at = Path(path)
     if str(path) != "demo" and not at.exists():
         raise NotFoundError(f"no training list at {path}")
-    if at.suffix not in {".csv", ".parquet"} or _has_chroma(at):
+    try:
+        rows = None if at.suffix not in {".csv", ".parquet"} or _has_chroma(at) else _rows(at)
+    except (OSError, pa.ArrowException) as error:
+        raise CoverdexError(f"training list {path} cannot be read ({error})") from error
+    if rows is None:
         from ..indexer import open_catalogue
 
         known = [Known.of(record, chroma, embed) for record, chroma in open_catalogue(path)]
     else:
-        known = [_known(row) for row in _rows(at)]
+        known = [_known(row) for row in rows]
     return Learnt(str(path), known)
 
 

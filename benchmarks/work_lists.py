@@ -82,7 +82,10 @@ def read_work_list(path: str | Path) -> WorkList:
             "work_id, the metadata of Da-TACOS, an index, or a catalogue"
         )
     if at.suffix == ".csv":
-        return _from_csv(at)
+        try:
+            return _from_csv(at)
+        except UnicodeDecodeError as error:
+            raise WorkListError(f"{path} is not UTF-8 ({error.reason}); save it as such") from error
     if at.suffix == ".json":
         from ..indexer.datacos_metadata import read_datacos_metadata
 
@@ -128,9 +131,12 @@ def _from_parquet(path: Path) -> WorkList:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    missing = {"performance_id", "work_id"} - set(pq.read_schema(path).names)
-    if missing:
-        raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
-    table = pq.read_table(path, columns=["performance_id", "work_id"])
+    try:
+        missing = {"performance_id", "work_id"} - set(pq.read_schema(path).names)
+        if missing:
+            raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
+        table = pq.read_table(path, columns=["performance_id", "work_id"])
+    except (OSError, pa.ArrowException) as error:
+        raise WorkListError(f"{path} cannot be read as Parquet ({error})") from error
     columns = [table.column(c).cast(pa.string()).to_pylist() for c in table.column_names]
     return _of(zip(*columns, strict=True))

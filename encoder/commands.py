@@ -275,9 +275,10 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _print_table(described: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("encoder", "reads", "gives", "weights", "validation MAP", box=None)
+    encoder = Column("encoder", no_wrap=True)  # an index asks for it by the whole id
+    table = Table(encoder, "reads", "gives", "weights", "validation MAP", box=None)
     for each in described:
         scores = each["result"] or {}
         table.add_row(

@@ -141,7 +141,14 @@ class Encoder:
             ``reason="no-energy"``: silence or constant chroma.
         IncompatibleError
             The chroma is of another kind than the encoder was trained for.
+        TypeError
+            It is no Chroma.
         """
+        if not isinstance(chroma, Chroma):
+            raise TypeError(
+                f"chroma is {type(chroma).__name__}; give a Chroma, which says the frame rate too: "
+                "Chroma(values, frame_rate)"
+            )
         if chroma.kind is not self.kind:
             raise IncompatibleError(
                 f"encoder {self.name} reads {self.kind} chroma and was given {chroma.kind}; "
@@ -295,4 +302,9 @@ def _network_of(checkpoint: Checkpoint) -> EncoderNetwork:
             f"the weights of {checkpoint.name} do not fit its architecture "
             f"{checkpoint.architecture.get('name')}: {error}"
         ) from error
+    if unsound := sorted(n for n, w in checkpoint.weights.items() if not w.isfinite().all()):
+        raise CheckpointError(
+            f"{len(unsound)} tensors of {checkpoint.name} have NaN or infinite weights "
+            f"({unsound[0]} for one); its training diverged, take an earlier checkpoint"
+        )
     return network.eval().requires_grad_(False)

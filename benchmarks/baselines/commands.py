@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from ..robustness import RobustnessRow
     from ..side_by_side import SystemResult
     from .system import System
+
+
+#: Rejections that are named on stderr.
+_REJECTIONS_SHOWN = 5
 
 
 def evaluate_systems(
@@ -75,9 +80,10 @@ def evaluate_systems(
         for name, how in missing_references().items():
             print(f"no column for {name}: {how} with --system", file=sys.stderr)
     chosen = [system_named(name) for name in systems] if systems else default_systems()
-    results = compare_systems(catalogue, chosen, progress_of=shown_progress)
-    if catalogue.rejections:
-        print(f"{len(catalogue.rejections)} performances could not be read", file=sys.stderr)
+    try:
+        results = compare_systems(catalogue, chosen, progress_of=shown_progress)
+    finally:  # also where it ends in an error, which they may explain
+        _tell_rejections(catalogue)
     changed_queries = _changed_queries(catalogue, chosen) if changed else {}
     document = _document(path, catalogue, results, changed_queries)
     if out is not None:
@@ -90,6 +96,17 @@ def evaluate_systems(
     else:
         _print_table(results)
         _print_changed(changed_queries)
+
+
+def _tell_rejections(catalogue: Catalogue) -> None:
+    """Say what could not be read, and why, for the first few."""
+    rejections = catalogue.rejections
+    if rejections:
+        print(f"{len(rejections)} performances could not be read:", file=sys.stderr)
+    for rejection in rejections[:_REJECTIONS_SHOWN]:
+        print(f"  {rejection.path}: {rejection.message}", file=sys.stderr)
+    if len(rejections) > _REJECTIONS_SHOWN:
+        print(f"  and {len(rejections) - _REJECTIONS_SHOWN} more", file=sys.stderr)
 
 
 def _changed_queries(
@@ -124,6 +141,7 @@ def _document(
         "catalogue": path,
         "kind": str(catalogue.kind),
         "rejected": len(catalogue.rejections),
+        "rejections": [asdict(rejection) for rejection in catalogue.rejections],
         "bootstrap": {"by": "work", "draws": N_DRAWS, "seed": SEED},
         "environment": environment(),
         "systems": [result.summary() for result in results],

@@ -77,10 +77,11 @@ def refuse_overlap(
     listed = world.read_work_list(benchmark)
     if not listed.performances:
         raise TrainingError(f"{benchmark} lists no performance; give the benchmark's list")
-    benchmark_works = {work for work in listed.works if work is not None}
+    benchmark_works = {_bare(work) for work in listed.works if work is not None}
+    benchmark_performances = {_bare(performance) for performance in listed.performances}
     shared = {
-        "works": sorted(set(works) & benchmark_works),
-        "performances": sorted(set(performances) & set(listed.performances)),
+        "works": sorted(work for work in set(works) if _bare(work) in benchmark_works),
+        "performances": sorted(p for p in set(performances) if _bare(p) in benchmark_performances),
     }
     if any(shared.values()):
         named = "; ".join(
@@ -93,3 +94,8 @@ def refuse_overlap(
             "trained. Leave them out, or check that --data is the cover analysis subset"
         )
     return {"works": len(benchmark_works), "performances": len(listed.performances)}
+
+
+def _bare(id_: str) -> str:
+    """Leave the prefix of an id out: some lists have ``163930`` for ``W_163930``."""
+    return id_.removeprefix("W_").removeprefix("P_")

@@ -16,9 +16,10 @@
     noise = 0.03
 
 Rows i and i + ``works_per_batch`` of a batch are views of two performances of one work; the works
-of a batch are all different, so every other row is a negative. In an epoch each work comes once, in
-an order that the seed and the epoch decide; the last batch is filled up with the first works of
-that order. The catalogue is read once and prepared on disk (:mod:`.prepared_tracks`).
+of a batch are all different, by id and by title (:mod:`.same_titles`), so every other row is a
+negative. In an epoch each work comes once, in an order that the seed and the epoch decide; the last
+batch is filled up with the first works of that order. The catalogue is read once and prepared on
+disk (:mod:`.prepared_tracks`).
 
 Fine-tuning goes with ``run.frozen_statistics``: batch normalisation then keeps the statistics of
 the checkpoint, so that the first step starts from the very function that the checkpoint is (a last
@@ -29,6 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +50,7 @@ from .config import SettingsTable, read_settings
 from .pairs import TRAIN, split_works
 from .prepared_tracks import PreparedTracks, prepare_tracks
 from .recording_views import RecordingViews
+from .same_titles import batches_apart, groups_by_title
 from .validation import ValidationSet, locate
 from .world import Catalogue
 
@@ -94,11 +98,20 @@ class CliqueBatches:
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.trained) < self.works_per_batch:
+        n_different = len(np.unique(self._groups))
+        if n_different < self.works_per_batch:
             raise TrainingError(
-                f"[data] works_per_batch is {self.works_per_batch}, but only {len(self.trained)} "
-                "works of the training part have two performances; lower it, or give more works"
+                f"[data] works_per_batch is {self.works_per_batch}, but only {n_different} "
+                "different works of the training part have two performances; lower it, or give "
+                "more works"
             )
+
+    @cached_property
+    def _groups(self) -> NDArray[np.int64]:
+        return self._grouped(self.trained)
+
+    def _grouped(self, cliques: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+        return groups_by_title([[self.tracks.titles[int(t)] for t in c] for c in cliques])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -114,15 +127,17 @@ class CliqueBatches:
         """Make the batch of a step."""
         epoch, within = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, 21, epoch]).permutation(len(self.trained))
-        first = within * self.works_per_batch
-        chosen = np.take(order, range(first, first + self.works_per_batch), mode="wrap")
+        apart = batches_apart(order, self._groups, self.works_per_batch)
+        chosen = next(islice(apart, within, None))
         rng = np.random.default_rng([self.seed, 22, step])
         return self._batch([self.trained[i] for i in chosen], rng)
 
     def held_out(self) -> Iterator[Batch]:
         """Make batches of the held-out works, always the same ones."""
-        for first in range(0, len(self.held), self.works_per_batch):
-            cliques = self.held[first : first + self.works_per_batch]
+        groups = self._grouped(self.held)
+        alone = [self.held[i] for i in np.unique(groups)]  # the first work of each group
+        for first in range(0, len(alone), self.works_per_batch):
+            cliques = alone[first : first + self.works_per_batch]
             if len(cliques) > 1:
                 yield self._batch(cliques, np.random.default_rng([_HELD_OUT_STREAM, first]))
 
@@ -149,6 +164,7 @@ class CliqueBatches:
             **self.origin,
             "performances": len(self.tracks),
             "training works": len(self.trained),
+            "different titles": len(np.unique(self._groups)),
             "training performances": sum(map(len, self.trained)),
             "held-out works": len(self.held),
             "works per batch": self.works_per_batch,
@@ -186,8 +202,7 @@ def clique_batches(settings: Mapping[str, Any], context: SourceContext) -> Cliqu
     subset = {} if chosen.subset is None else {"subset": chosen.subset}
     catalogue = context.world.open_catalogue(location, kind=context.kind, **subset)
     origin: dict[str, Any] = {"catalogue": chosen.catalogue, **subset}
-    if Path(location).exists():
-        origin["sha256"] = provenance.sha256_of(Path(location))
+    origin |= provenance.hash_of(catalogue)
     benchmark = None
     if chosen.benchmark:
         given = None if chosen.benchmark_ids is None else context.path(chosen.benchmark_ids)

@@ -136,7 +136,7 @@ class DistillationSettings(SettingsTable):
     configuration's folder."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Of what the teacher says, beside the loss."""
-    temperature: Annotated[float, Field(gt=0)] = 0.1
+    temperature: Annotated[float, Field(ge=0.001)] = 0.1
     """Of the similarities: low ones look at the nearest tracks alone."""
 
 
@@ -173,6 +173,13 @@ class TrainingConfig(SettingsTable):
             )
         if len({v.name for v in self.validation}) < len(self.validation):
             raise ValueError("two [[validation]] tables have the same name; name them apart")
+        if self.loss.get("name") == "contrastive" and self.loss.get("pairs", "given") == "given":
+            source = self.data.get("source", "pairs")
+            if source in ("cliques", "simulated-covers"):
+                raise ValueError(
+                    f"the contrastive loss compares given pairs, which batches of {source!r} do "
+                    'not hold; set loss.pairs = "all"'
+                )
         if self.run.keep == "best" and not self.validation:
             raise ValueError("run.keep is 'best' but there is no [[validation]] to judge by")
         return self

@@ -14,6 +14,10 @@ temperature) is not derived but tried. A file says what is tried::
     name = "8 frames per second"
     changes = ["preprocessing.frame_rate=8.0", "architecture.strides=[8, 2, 2, 1, 2]"]
 
+    [[designs]]
+    name = "taught"                              # by what an earlier design has come to
+    changes = ['distillation={teacher = "{out}/8-frames-per-second/checkpoint"}']
+
 and ``coverdex encoder search DESIGNS.toml`` runs them one after another, each in a folder of its
 own, and goes on where it was stopped. All have the same number of steps, and the table shows the
 seconds, since a design that is better by taking longer may be no better for the same time. A second
@@ -27,8 +31,9 @@ The seeds are read once for all (:mod:`.seed_corpora`).
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -37,8 +42,12 @@ from pydantic import Field, model_validator
 from ..errors import TrainingError
 from .config import SettingsTable, TrainingConfig, ValidationConfig, read_config, read_settings
 from .config import read_toml as read_tables
+from .start import checkpoint_at
 from .trainer import StepReport, Trainer
 from .world import TrainingWorld
+
+#: Stands for the folder of the search in a change.
+_OUT = "{out}"
 
 
 class Design(SettingsTable):
@@ -118,15 +127,20 @@ def read_search(path: str | Path) -> DesignSearch:
     return read_settings(DesignSearch, read_tables(path), where=str(path))
 
 
-def configuration_of(search: DesignSearch, design: Design, base: Path) -> TrainingConfig:
-    """Give the configuration of one design.
+def configuration_of(
+    search: DesignSearch, design: Design, base: Path, folder: Path
+) -> TrainingConfig:
+    """Give the configuration of one design; ``{out}`` in its changes is the search's ``folder``.
 
     Raises
     ------
     TrainingError, NotFoundError
         The configuration is missing, or a change does not fit it.
     """
-    config = read_config(base / search.config, changes=[*search.common, *design.changes])
+    origin = (base / search.config).resolve().parent
+    out = Path(os.path.relpath(folder.resolve(), origin)).as_posix()
+    changes = [change.replace(_OUT, out) for change in (*search.common, *design.changes)]
+    config = read_config(base / search.config, changes=changes)
     # What follows the last step is left out: the runs are compared by what training gave.
     updated: dict[str, Any] = {"name": f"{config.name}-{design.slug}", "discriminant": None}
     if search.validation is not None:
@@ -177,8 +191,9 @@ def search_designs(
             + ", ".join(repr(design.name) for design in search.designs)
         )
     chosen = [design for design in search.designs if not only or design.name in only]
-    configs = [configuration_of(search, design, base) for design in chosen]
+    configs = [configuration_of(search, design, base, folder) for design in chosen]
     origin = (base / search.config).resolve().parent
+    _check_teachers(chosen, configs, folder, origin)
     for design, config in zip(chosen, configs, strict=True):
         trainer = Trainer(config, folder / design.slug, base=origin, world=world)
         report = None if on_step is None else _told_of(design, on_step)
@@ -188,6 +203,19 @@ def search_designs(
         document = json.dumps(tried.to_dict(), indent=2)
         (folder / design.slug / "tried.json").write_text(document, encoding="utf-8")
         yield tried
+
+
+def _check_teachers(
+    designs: Sequence[Design], configs: Sequence[TrainingConfig], folder: Path, origin: Path
+) -> None:
+    """Refuse a teacher that is neither there nor what an earlier design will leave."""
+    coming: set[Path] = set()
+    for design, config in zip(designs, configs, strict=True):
+        if config.distillation is not None:
+            teacher = config.distillation.teacher
+            if (origin / teacher).resolve() not in coming:
+                checkpoint_at(teacher, origin)
+        coming.add((folder / design.slug / "checkpoint").resolve())
 
 
 def _told_of(

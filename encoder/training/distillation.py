@@ -24,12 +24,14 @@ change. What it has learnt from counts as seen by the student too
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..architectures import EncoderNetwork, build_architecture
+from ..chroma import ChromaKind
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
 from .batch import Batch
@@ -57,8 +59,10 @@ def neighbourhood_divergence(student: Tensor, teacher: Tensor, temperature: floa
         return student.sum() * 0.0
     itself = torch.eye(len(student), dtype=torch.bool, device=student.device)
     log_q, log_p = (
-        # A finite number, since the product of zero and infinity is none.
-        (similarity / temperature).masked_fill(itself, -1e4).log_softmax(dim=1)
+        # The least number, not minus infinity, whose product with zero is none.
+        (similarity / temperature)
+        .masked_fill(itself, torch.finfo(similarity.dtype).min)
+        .log_softmax(dim=1)
         for similarity in (student, teacher)
     )
     return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
@@ -99,11 +103,24 @@ class DistilledLoss(Loss):
         return LossOutput(own.loss + self.weight * divergence, measures)
 
 
+class StudentInput(NamedTuple):
+    """What the student reads, and the teacher must read too.
+
+    Parameters
+    ----------
+    kind : ChromaKind
+    preprocessing : Preprocessing
+    """
+
+    kind: ChromaKind
+    preprocessing: Preprocessing
+
+
 def with_teacher(
     loss: Loss,
     settings: DistillationSettings,
     base: Path,
-    preprocessing: Preprocessing,
+    reads: StudentInput,
     device: torch.device,
 ) -> DistilledLoss:
     """Add a teacher to a loss.
@@ -115,8 +132,7 @@ def with_teacher(
     settings : DistillationSettings
     base : Path
         From which the teacher's path counts.
-    preprocessing : Preprocessing
-        The student's.
+    reads : StudentInput
     device : torch.device
         Of the batches.
 
@@ -132,10 +148,15 @@ def with_teacher(
             f"{type(loss).__name__} is no loss of embeddings alone; leave [distillation] out"
         )
     checkpoint = checkpoint_at(settings.teacher, base)
-    if checkpoint.preprocessing != preprocessing:
+    if checkpoint.kind is not reads.kind:
+        raise TrainingError(
+            f"the teacher {checkpoint.id} reads {checkpoint.kind} chroma, but kind is "
+            f"{reads.kind}; give a teacher of that kind"
+        )
+    if checkpoint.preprocessing != reads.preprocessing:
         raise TrainingError(
             f"the teacher {checkpoint.id} reads {checkpoint.preprocessing}, the student "
-            f"{preprocessing}; give a teacher with the same preprocessing"
+            f"{reads.preprocessing}; give a teacher with the same preprocessing"
         )
     teacher = build_architecture(checkpoint.architecture)
     teacher.load_state_dict(dict(checkpoint.weights))

@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -209,7 +208,8 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     work_of: dict[str, str] = {}
     titles: dict[str, str | None] = {}
     left_out: Counter[str] = Counter()
-    for record, chroma in context.world.open_catalogue(location, kind=context.kind):
+    catalogue = context.world.open_catalogue(location, kind=context.kind)
+    for record, chroma in catalogue:
         if record.work_id is None:
             left_out["no work"] += 1
             continue
@@ -226,6 +226,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
             dissimilar_percentage=chosen.dissimilar_percentage,
             held_out=chosen.held_out,
             seed=context.seed,
+            titles=titles,
         )
         write_pairs(pairs, context.folder / "pairs.parquet")
     else:
@@ -233,8 +234,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     origin: dict[str, Any] = {"catalogue": chosen.catalogue}
     if left_out:
         origin["left out"] = dict(left_out)
-    if Path(location).exists():
-        origin["sha256"] = provenance.sha256_of(Path(location))
+    origin |= provenance.hash_of(catalogue)
     return PairBatches(
         tracks,
         pairs,

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import TrainingError
+from .same_titles import groups_by_title
 
 TRAIN = "train"
 HELD_OUT = "held-out"
@@ -80,6 +81,7 @@ def make_pairs(
     dissimilar_percentage: float = 50.0,
     held_out: float = 0.2,
     seed: int = 0,
+    titles: Mapping[str, str | None] | None = None,
 ) -> pa.Table:
     """Make all pairs of covers, and as many others as the percentage asks for.
 
@@ -94,6 +96,9 @@ def make_pairs(
         have fewer pairs of different works.
     seed : int
         Decides the division and the pairs of different works.
+    titles : mapping of str to str or None, optional
+        Performance id to title. Works that share one may be the same (:mod:`.same_titles`) and make
+        no pair of different works.
 
     Returns
     -------
@@ -110,6 +115,7 @@ def make_pairs(
             f"dissimilar_percentage is {dissimilar_percentage!r}; give 0 to below 100"
         )
     split_of = split_works(list(work_of.values()), held_out, seed)
+    group_of = _groups(work_of, titles or {})
     rng = np.random.default_rng([seed, 1])
     rows: list[tuple[str, str]] = []
     for split in (TRAIN, HELD_OUT):
@@ -121,14 +127,14 @@ def make_pairs(
                 "covers; give a catalogue with covers or a smaller held_out"
             )
         n_different = round(len(covers) * dissimilar_percentage / (100 - dissimilar_percentage))
-        n_existing = _count_different_pairs(performances, work_of)
+        n_existing = _count_different_pairs(performances, group_of)
         if split == TRAIN and n_different > n_existing:
             raise TrainingError(
                 f"{n_different} training pairs of different works are wanted and {n_existing} "
                 "exist; lower dissimilar_percentage or give more works"
             )
         rows += covers
-        rows += _different_pairs(performances, work_of, min(n_different, n_existing), rng)
+        rows += _different_pairs(performances, group_of, min(n_different, n_existing), rng)
     return _table(rows, work_of, split_of)
 
 
@@ -163,23 +169,34 @@ def _cover_pairs(performances: list[str], work_of: Mapping[str, str]) -> list[tu
     return [pair for work in sorted(versions) for pair in combinations(versions[work], 2)]
 
 
-def _count_different_pairs(performances: list[str], work_of: Mapping[str, str]) -> int:
-    sizes = Counter(work_of[performance] for performance in performances).values()
+def _groups(work_of: Mapping[str, str], titles: Mapping[str, str | None]) -> dict[str, int]:
+    """Map each performance to a number that works which may be the same have in common."""
+    of_work: dict[str, list[str | None]] = {}
+    for performance, work in work_of.items():
+        of_work.setdefault(work, []).append(titles.get(performance))
+    group = dict(zip(of_work, groups_by_title(list(of_work.values())).tolist(), strict=True))
+    return {performance: group[work] for performance, work in work_of.items()}
+
+
+def _count_different_pairs(performances: list[str], group_of: Mapping[str, int]) -> int:
+    sizes = Counter(group_of[performance] for performance in performances).values()
     return (len(performances) ** 2 - sum(size * size for size in sizes)) // 2
 
 
 def _different_pairs(
-    performances: list[str], work_of: Mapping[str, str], n_wanted: int, rng: np.random.Generator
+    performances: list[str], group_of: Mapping[str, int], n_wanted: int, rng: np.random.Generator
 ) -> list[tuple[str, str]]:
     """Draw pairs of different works, none twice, uniformly among all there are."""
-    if 2 * n_wanted > _count_different_pairs(performances, work_of):
+    if 2 * n_wanted > _count_different_pairs(performances, group_of):
         # Most of them: listing beats drawing and missing.
-        everything = [(a, b) for a, b in combinations(performances, 2) if work_of[a] != work_of[b]]
+        everything = [
+            (a, b) for a, b in combinations(performances, 2) if group_of[a] != group_of[b]
+        ]
         return [everything[i] for i in sorted(rng.permutation(len(everything))[:n_wanted])]
     drawn: set[tuple[str, str]] = set()
     while len(drawn) < n_wanted:
         i, j = sorted(rng.integers(0, len(performances), 2).tolist())
-        if work_of[performances[i]] != work_of[performances[j]]:
+        if group_of[performances[i]] != group_of[performances[j]]:
             drawn.add((performances[i], performances[j]))
     return sorted(drawn)
 

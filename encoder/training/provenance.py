@@ -35,6 +35,18 @@ def sha256_of(path: Path) -> str:
     return sha.hexdigest()
 
 
+def hash_of(catalogue: object) -> dict[str, str]:
+    """Give ``sha256`` of what a catalogue is read from; nothing where that is no file or folder.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Opened; its ``source`` says where it lies, also if it was opened by a name such as ``demo``.
+    """
+    path = Path(str(getattr(catalogue, "source", "")))
+    return {"sha256": sha256_of(path)} if path.is_absolute() and path.exists() else {}
+
+
 def commit() -> str | None:
     """Commit of the checkout that this code runs from, ``-dirty`` if tracked files differ from it.
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -144,9 +143,7 @@ def rendered_versions(
     for name in settings.catalogues:
         location = locate(name, context.base)
         catalogue = context.world.open_catalogue(location, kind=context.kind)
-        origin = {"catalogue": name}
-        if Path(location).exists():
-            origin["sha256"] = provenance.sha256_of(Path(location))
+        origin = {"catalogue": name, **provenance.hash_of(catalogue)}
         folder = context.folder / "rendered" / str(len(prepared))
         tracks = prepare_tracks(catalogue, folder, context.preprocessing, origin=origin)
         rows = [

@@ -44,6 +44,22 @@ def starting_point(
     return dict(start.architecture), start.preprocessing, network
 
 
+def given_checkpoints(config: TrainingConfig, base: Path) -> dict[str, str]:
+    """Give the ids of the checkpoints that a configuration names, for the record.
+
+    Returns
+    -------
+    dict of str to str
+        ``start_from`` and ``teacher``, as far as there are any, to content-derived ids: a name or a
+        path may come to mean other weights.
+    """
+    named = {
+        "start_from": config.start_from,
+        "teacher": None if config.distillation is None else config.distillation.teacher,
+    }
+    return {key: checkpoint_at(name, base).id for key, name in named.items() if name is not None}
+
+
 def lists_joined(config: TrainingConfig, base: Path, own: TrainingList) -> TrainingList:
     """Join what the run trains on with what its start and its teacher have seen."""
     teacher = None if config.distillation is None else config.distillation.teacher
@@ -92,6 +108,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise TrainingError(f"run.device is {name!r}; give auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise TrainingError(f"run.device is {name!r}; give auto, cpu or cuda")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise TrainingError(f"run.device is {name!r} but torch sees no GPU; give auto or cpu")
     return device

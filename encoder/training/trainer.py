@@ -31,7 +31,7 @@ from .averaging import WeightAverage
 from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import DiscriminantSettings, TrainingConfig
 from .discriminant import with_discriminant
-from .distillation import with_teacher
+from .distillation import StudentInput, with_teacher
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
@@ -42,6 +42,7 @@ from .start import (
     adamw,
     choose_device,
     freeze_statistics,
+    given_checkpoints,
     lists_joined,
     precision_context,
     starting_point,
@@ -153,9 +154,11 @@ class Trainer:
         self._started = 0.0
         self._before: dict[str, Any] | None = None
         self._totals = EpochTotals()
+        self._given = given_checkpoints(config, self.base)
         if state is not None:
             self._resume(state)
         self._origins = {
+            **({"checkpoints": self._given} if self._given else {}),
             "data": self.source.describe(),
             "commit": provenance.commit(),
             "versions": provenance.versions(),
@@ -247,7 +250,8 @@ class Trainer:
         settings = self.config.distillation
         if settings is None:
             return loss
-        return with_teacher(loss, settings, self.base, self.preprocessing, self.device)
+        reads = StudentInput(self.config.kind, self.preprocessing)
+        return with_teacher(loss, settings, self.base, reads, self.device)
 
     def _train_step(self, batch: Any) -> LossOutput:
         settings = self.config.optimizer
@@ -271,6 +275,7 @@ class Trainer:
         return output
 
     def _end_epoch(self) -> None:
+        self._check_weights()  # before the checkpoint of a better epoch is replaced
         epoch = self.step // self.steps_per_epoch
         row: dict[str, Any] = {"epoch": epoch, "step": self.step, **self._totals.means()}
         self._totals = EpochTotals()
@@ -345,9 +350,13 @@ class Trainer:
         if (written.card, written.training_list) != (card, self.training_list):
             checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
 
-    def _save_state(self) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.network.parameters()):
+    def _check_weights(self) -> None:
+        kept = self.average.weights.values()
+        if not all(bool(w.isfinite().all()) for w in (*self.network.parameters(), *kept)):
             raise self._diverged("weights are not finite")
+
+    def _save_state(self) -> None:
+        self._check_weights()
         self.seconds = time.perf_counter() - self._started
         self.folder.save_state(
             {
@@ -361,10 +370,19 @@ class Trainer:
                 "history": self.history,
                 "seconds": self.seconds,
                 "before": self._before,
+                "checkpoints": self._given,
             }
         )
 
     def _resume(self, state: dict[str, Any]) -> None:
+        given = state.get("checkpoints", self._given)  # none in states of before it was kept
+        if given.get("teacher") != self._given.get("teacher"):
+            raise TrainingError(
+                f"the run began with the teacher {given.get('teacher')}, but "
+                f"{self._given.get('teacher')} lies there now; put the first one back, or start "
+                "afresh (--fresh)"
+            )
+        self._given = given
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -401,6 +419,8 @@ class Trainer:
     def _validation_sets(self) -> list[ValidationSet]:
         encoder = self.encoder()
         trained = self.source.work_ids
+        # What the checkpoints that the run builds on have seen is no validation either.
+        trained = {*trained, *(p.work_id for p in self.training_list.performances)}
         sets = (
             load_validation_set(config, encoder, self.world, self.base, trained)
             for config in self.config.validation

@@ -163,6 +163,20 @@ def test_command_prints_a_table(folder: Path) -> None:
     assert "1.000" in result.stdout
 
 
+def test_command_says_what_could_not_be_read(folder: Path) -> None:
+    files = sorted(folder.rglob("*.h5"))
+    files[0].write_bytes(b"no HDF5")
+    result = run(str(folder), "--json", "-s", "2DFTM")
+    (rejection,) = json.loads(result.stdout)["rejections"]
+    assert rejection["performance"] == files[0].name.removesuffix("_hpcp.h5")
+    assert "1 performances could not be read" in result.stderr
+    assert files[0].name in result.stderr
+    for file in files:  # then there is nothing to compare, and this is why
+        file.write_bytes(b"no HDF5")
+    with pytest.raises(CoverdexError, match="has a cover"):
+        run(str(folder), "-s", "2DFTM")
+
+
 def test_command_leaves_out_an_encoder_that_is_not_installed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

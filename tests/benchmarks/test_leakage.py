@@ -162,6 +162,9 @@ def test_wrong_training_lists_are_refused(tmp_path):
     (tmp_path / "titles.csv").write_text("title\nHurt\n")
     with pytest.raises(CoverdexError, match="work_id"):
         read_training_list(tmp_path / "titles.csv")
+    (tmp_path / "junk.parquet").write_bytes(b"no Parquet at all")
+    with pytest.raises(CoverdexError, match="cannot be read"):
+        read_training_list(tmp_path / "junk.parquet")
 
 
 def test_an_index_leads_to_the_list_of_its_encoder(tmp_path):

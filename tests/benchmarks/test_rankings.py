@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.rankings import open_ranking, share_listed
+from coverdex.benchmarks.run_files import read_run
 from coverdex.benchmarks.similarity import InvalidSimilarityError
 from coverdex.benchmarks.work_lists import WorkListError, read_work_list
 from coverdex.encoder.errors import CoverdexError, NotFoundError
@@ -134,3 +135,18 @@ def test_wrong_list_of_works_is_refused(tmp_path):
     pq.write_table(pa.table({"work_id": ["a"]}), tmp_path / "w.parquet")
     with pytest.raises(WorkListError, match="performance_id"):
         read_work_list(tmp_path / "w.parquet")
+    (tmp_path / "w.parquet").write_bytes(b"no Parquet at all")
+    with pytest.raises(WorkListError, match="cannot be read as Parquet"):
+        read_work_list(tmp_path / "w.parquet")
+    path.write_bytes("work_id,performance_id\nW_1,Café\n".encode("latin-1"))
+    with pytest.raises(WorkListError, match="not UTF-8"):
+        read_work_list(path)
+
+
+def test_damaged_runs_are_refused(tmp_path):
+    (tmp_path / "run.parquet").write_bytes(b"no Parquet at all")
+    with pytest.raises(InvalidSimilarityError, match="cannot be read as Parquet"):
+        read_run(tmp_path / "run.parquet", SIX_NAMES)
+    (tmp_path / "binary.run").write_bytes(b"\xff\xfe\x00\n")
+    with pytest.raises(InvalidSimilarityError, match=r"line 1 of .* is no line of a TREC run"):
+        read_run(tmp_path / "binary.run", SIX_NAMES)

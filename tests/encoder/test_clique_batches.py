@@ -117,6 +117,23 @@ def test_works_of_a_batch_are_distinct_and_each_comes_twice(
         assert seen[9:] == seen[:3]  # filled up
 
 
+def test_works_of_one_title_do_not_meet(recordings: SourceContext, tmp_path: Path) -> None:
+    works = {f"W_{i}": [f"P_{10 * i}", f"P_{10 * i + 1}"] for i in range(8)}
+    write_subset(tmp_path, "coveranalysis", works, seed=1)
+    named = {"W_0": "Twice", "W_7": "Twice (live)"}
+    metadata = {
+        work: {p: {"perf_title": named[work]} if work in named else {} for p in performances}
+        for work, performances in works.items()
+    }
+    write_metadata(tmp_path, "coveranalysis", metadata)
+    source = build(tmp_path, recordings, benchmark=False, held_out=0.0, noise=0.0, tempo=1.0)
+    assert source.describe()["different titles"] == 7
+    for step in range(20):
+        batch = source.batch(step)
+        found = [whose(source, batch.x[i, : batch.n_valid[i]].numpy()) for i in range(4)]
+        assert len({"W_0", "W_7"} & {source.tracks.works[t] for t in found}) < 2
+
+
 def whose(source: CliqueBatches, view: np.ndarray) -> int:
     """The track that a view without noise was cut from."""
     for track in range(len(source.tracks)):
@@ -203,6 +220,11 @@ def test_overlap_with_the_benchmark_stops(
         csv.writer(file).writerows([("work_id", "track_id"), *rows])
     with pytest.raises(TrainingError, match=message):
         build(da_tacos, recordings, benchmark_ids="ids.csv")
+    with (tmp_path / "bare.csv").open("w", newline="") as file:  # as some lists write ids
+        rows = [(work[2:], p[2:]) for work, p in rows]
+        csv.writer(file).writerows([("work_id", "track_id"), *rows])
+    with pytest.raises(TrainingError, match=message):
+        build(da_tacos, recordings, benchmark_ids="bare.csv")
     assert not (recordings.folder / "tracks.f16").exists()  # nothing was read
 
 
@@ -228,7 +250,7 @@ def test_without_a_list_nothing_is_trained(
 @pytest.mark.parametrize(
     ("others", "message"),
     [
-        ({"works_per_batch": 10}, "only 9 works"),
+        ({"works_per_batch": 10}, "only 9 different works"),
         ({"shortest_seconds": 7.0}, "more than longest_seconds"),
         ({"tempo": 0.9}, "tempo"),
         ({"temp": 1.1}, "no setting"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coverdex.encoder import TrainingError
+from coverdex.encoder import NotFoundError, TrainingError
 from coverdex.encoder.commands import app
 from coverdex.encoder.training import TrainingWorld
 from coverdex.encoder.training.design_search import (
@@ -95,6 +95,23 @@ def test_mistakes_in_the_file_are_named(designs: Path, text: str, message: str) 
         read_search(designs)
 
 
+def test_a_design_is_taught_by_an_earlier_one(
+    designs: Path, world: TrainingWorld, tmp_path: Path
+) -> None:
+    taught = """
+[[designs]]
+name = "taught"
+changes = ['distillation={teacher = "{out}/as-it-is/checkpoint"}']
+"""
+    designs.write_text(DESIGNS + taught)
+    out, search = tmp_path / "elsewhere" / "out", read_search(designs)
+    with pytest.raises(NotFoundError, match="as-it-is"):
+        next(search_designs(search, out, base=tmp_path, world=world, only=["taught"]))
+    assert not out.exists()
+    tried = list(search_designs(search, out, base=tmp_path, world=world))
+    assert tried[-1].row["from the teacher"] > 0
+
+
 def test_nothing_is_trained_before_all_is_read(
     designs: Path, world: TrainingWorld, tmp_path: Path
 ) -> None:
@@ -110,7 +127,8 @@ def test_nothing_is_trained_before_all_is_read(
 def test_the_designs_in_the_repository_fit_their_configuration() -> None:
     path = REPOSITORY / "encoder" / "training" / "configs" / "designs.toml"
     search = read_search(path)
-    configs = [configuration_of(search, design, path.parent) for design in search.designs]
+    out = REPOSITORY / "runs" / "designs"
+    configs = [configuration_of(search, design, path.parent, out) for design in search.designs]
     assert len({config.digest for config in configs}) == len(configs)
     first = configs[0].data["works_per_batch"] * (configs[0].run.steps_per_epoch or 0)
     teachers = {

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from coverdex.encoder import Checkpoint, TrainingError, load_checkpoint
+from coverdex.encoder import Checkpoint, TrainingError, load_checkpoint, save_checkpoint
 from coverdex.encoder.training import Trainer, TrainingWorld
 from coverdex.encoder.training.config import DistillationSettings, parse_config
-from coverdex.encoder.training.distillation import neighbourhood_divergence, with_teacher
+from coverdex.encoder.training.distillation import (
+    StudentInput,
+    neighbourhood_divergence,
+    with_teacher,
+)
 from coverdex.encoder.training.loss import Loss, build_loss
 from torch import Tensor
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Tables = dict[str, Any]
+
+
+def reads(checkpoint: Checkpoint) -> StudentInput:
+    return StudentInput(checkpoint.kind, checkpoint.preprocessing)
 
 
 def cosines(vectors: Tensor) -> Tensor:
@@ -118,16 +127,48 @@ def test_a_teacher_with_another_input_is_refused(
     other = parse_config({**taught, "preprocessing": {"frame_rate": 5.0}})
     with pytest.raises(TrainingError, match="same preprocessing"):
         Trainer(other, tmp_path / "run", base=tmp_path, world=world)
+    other = parse_config({**taught, "kind": "crema"})
+    with pytest.raises(TrainingError, match="give a teacher of that kind"):
+        Trainer(other, tmp_path / "run", base=tmp_path, world=world)
+
+
+def test_works_that_the_teacher_has_seen_do_not_validate(
+    taught: Tables, world: TrainingWorld, tmp_path: Path
+) -> None:
+    validated = {**taught, "validation": [{"name": "seen", "catalogue": "validation"}]}
+    with pytest.raises(TrainingError, match="of its works are trained on"):
+        Trainer(parse_config(validated), tmp_path / "run", base=tmp_path, world=world)
+
+
+def test_the_teacher_is_recorded_by_what_it_is_and_cannot_be_exchanged(
+    taught: Tables, world: TrainingWorld, tmp_path: Path
+) -> None:
+    config = parse_config({**taught, "run": {**taught["run"], "save_every": 4}})
+
+    def stop(report: Any) -> None:
+        if report.step == 5:
+            raise KeyboardInterrupt
+
+    teacher = load_checkpoint(tmp_path / "wide" / "checkpoint")
+    trainer = Trainer(config, tmp_path / "run", base=tmp_path, world=world)
+    assert trainer.record()["checkpoints"] == {"teacher": teacher.id}
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(on_step=stop)
+    weights = {name: value + 1 for name, value in teacher.weights.items()}
+    other = replace(teacher, weights=weights)
+    save_checkpoint(other, tmp_path / "wide" / "checkpoint", overwrite=True)
+    with pytest.raises(TrainingError, match=f"teacher {teacher.id}, but {other.id}"):
+        Trainer(config, tmp_path / "run", base=tmp_path, world=world)
 
 
 def test_a_loss_of_more_than_embeddings_takes_no_teacher(tiny_checkpoint: Checkpoint) -> None:
     settings = DistillationSettings(teacher="anything")
     with pytest.raises(TrainingError, match=r"leave \[distillation\] out"):
-        with_teacher(Loss(), settings, Path(), tiny_checkpoint.preprocessing, torch.device("cpu"))
+        with_teacher(Loss(), settings, Path(), reads(tiny_checkpoint), torch.device("cpu"))
 
 
 def test_a_teacher_that_is_not_there_is_named(tiny_checkpoint: Checkpoint) -> None:
     settings = DistillationSettings(teacher="nobody")
     loss = build_loss({"name": "nt-xent"})
     with pytest.raises(Exception, match="nobody"):
-        with_teacher(loss, settings, Path(), tiny_checkpoint.preprocessing, torch.device("cpu"))
+        with_teacher(loss, settings, Path(), reads(tiny_checkpoint), torch.device("cpu"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from coverdex.encoder import (
     Checkpoint,
+    CheckpointError,
     Chroma,
     ChromaKind,
     Encoder,
@@ -115,6 +116,19 @@ def test_another_kind_is_refused(tiny_encoder: Encoder, chroma: Chroma) -> None:
     crema = Chroma(chroma.values, chroma.frame_rate, ChromaKind.CREMA)
     with pytest.raises(IncompatibleError, match=r"hpcp.*crema"):
         tiny_encoder.embed(crema)
+
+
+def test_arrays_without_a_frame_rate_are_refused(tiny_encoder: Encoder) -> None:
+    with pytest.raises(TypeError, match="ndarray; give a Chroma"):
+        tiny_encoder.embed(np.ones((30, 12), np.float32))  # type: ignore[arg-type]
+
+
+def test_weights_that_are_not_finite_are_refused(tiny_checkpoint: Checkpoint) -> None:
+    weights = {name: value.clone() for name, value in tiny_checkpoint.weights.items()}
+    name = next(n for n, value in weights.items() if value.is_floating_point())
+    weights[name].view(-1)[0] = float("nan")
+    with pytest.raises(CheckpointError, match="diverged"):
+        Encoder(replace(tiny_checkpoint, weights=weights))
 
 
 def test_loudness_does_not_matter(tiny_encoder: Encoder, chroma: Chroma) -> None:

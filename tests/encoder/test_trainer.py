@@ -411,7 +411,40 @@ def test_a_world_is_needed_for_catalogues(config: TrainingConfig, tmp_path: Path
         Trainer(config, tmp_path)
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda"])
+class Overflowing(Learnt):
+    """Sound in the first epoch; its last gradient is infinite."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.left = last
+
+    def of(self, embeddings: Tensor, work: Tensor) -> LossOutput:
+        self.left -= 1
+        output = super().of(embeddings, work)
+        return output if self.left else LossOutput(output.loss + (embeddings.sum() * 1e30) ** 3)
+
+
+def test_diverged_weights_replace_no_checkpoint(
+    config_tables: dict[str, Any], tmp_path: Path
+) -> None:
+    config_tables |= {"data": {}, "loss": {}, "validation": []}
+    config_tables["optimizer"] = {"average_decay": 0.9, "clip_norm": 1e30}
+    config = changed(config_tables, steps_per_epoch=3)
+    trainer = Trainer(config, tmp_path, source=Views(), loss=Overflowing(last=6))
+    kept = {}
+
+    def keep(row: Any) -> None:
+        kept["id"] = load_checkpoint(trainer.folder.checkpoint).id
+
+    with pytest.raises(TrainingError, match="step 6"):
+        trainer.run(on_epoch=keep)
+    assert load_checkpoint(trainer.folder.checkpoint).id == kept["id"]
+    history = (tmp_path / "history.jsonl").read_text()
+    assert "NaN" not in history
+    assert len(history.splitlines()) == 1
+
+
+@pytest.mark.parametrize("device", ["abacus", "meta", "cuda"])
 def test_devices_that_are_not_there(
     config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path, device: str
 ) -> None:

@@ -123,11 +123,20 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("loss.margin=0.5", False),
         ("architecture.dropout=0.5", False),
         ("preprocessing.frame_rate=5.0", False),
+        ('distillation={teacher="coverdex-64"}', False),
     ],
 )
 def test_digest_follows_what_decides_the_weights(path: Path, change: str, may_resume: bool) -> None:
     same = read_config(path).digest == read_config(path, changes=[change]).digest
     assert same == may_resume
+
+
+@pytest.mark.parametrize("source", ["cliques", "simulated-covers"])
+def test_given_pairs_need_a_source_of_pairs(path: Path, source: str) -> None:
+    changes = ["loss={name='contrastive'}", f"data.source={source}"]
+    with pytest.raises(TrainingError, match=r'set loss\.pairs = "all"'):
+        read_config(path, changes=changes)
+    read_config(path, changes=[*changes, "loss.pairs=all"])
 
 
 def test_shipped_configurations_are_valid(repository: Path) -> None:
