@@ -39,6 +39,7 @@ from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
 from .embedding_shards import ShardPlan
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 from .shard_reading import ShardContents, read_shards, read_shards_at
+from .target_folder import check_name, work_folder_of
 
 
 @dataclass(frozen=True)
@@ -165,10 +166,11 @@ def build_index(
     IndexExistsError
         If something lies at ``out`` and may not be replaced.
     CoverdexError
-        If nothing is left to index.
+        If nothing is left to index, or ``out`` has no name that can be written down.
     """
     started = time.monotonic()
     out, wanted = Path(out), IndexOptions(**options)
+    check_name(out)
     check_target(out, overwrite=wanted.overwrite)
     if not isinstance(encoder, Encoder):
         encoder = Encoder.load(encoder)
@@ -229,6 +231,7 @@ def build_index_from_shards(
     """
     started = time.monotonic()
     path, out, wanted = Path(path), Path(out), IndexOptions(**options)
+    check_name(out)
     check_target(out, overwrite=wanted.overwrite)
     contents = read_shards_at(path, encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
@@ -241,11 +244,6 @@ def build_index_from_shards(
         n_kept=len(contents.embeddings),
         started=started,
     )
-
-
-def work_folder_of(out: Path) -> Path:
-    """Return where the build of ``out`` keeps its shards: ``my.index.building``."""
-    return out.with_name(out.name + ".building")
 
 
 def _remove_leftovers(out: Path) -> None:

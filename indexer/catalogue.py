@@ -24,6 +24,7 @@ from typing import Protocol
 
 from ..encoder.chroma import Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, NotFoundError
+from .file_names import check_is_text
 from .performance import PerformanceRecord
 from .rejection import Rejection
 
@@ -152,7 +153,7 @@ def open_catalogue(
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If what is there is no catalogue, or holds no chroma of this kind.
+        If what is there is no catalogue, or holds no chroma of this kind, or a name is not UTF-8.
     """
     try:
         kind = ChromaKind(kind)
@@ -163,6 +164,9 @@ def open_catalogue(
     if str(path) == DEMO and not Path(DEMO).exists():
         path = demo_catalogue_path()
     path = Path(path)
+    check_is_text(path)  # it goes into manifests and reports
+    if metadata is not None:
+        check_is_text(metadata)
     if path.is_dir():
         from .datacos_catalogue import DatacosCatalogue, is_datacos_folder
 

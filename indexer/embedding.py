@@ -40,6 +40,7 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
+from .file_names import check_is_text
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
 from .rejection import Rejection
 
@@ -129,9 +130,10 @@ def embed_catalogue(
     IncompatibleError
         If the encoder reads another kind of chroma.
     CoverdexError
-        If another process writes there, if a reading process is killed, or if shards of unknown
-        origin lie in the folder.
+        If another process writes there, if a reading process is killed, if shards of unknown
+        origin lie in the folder, or if its name is not UTF-8.
     """
+    check_is_text(folder)
     with only_writer(Path(folder), share):
         return embed_into(
             catalogue,

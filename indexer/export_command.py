@@ -58,7 +58,9 @@ def export(
             "--least-similarity, --where, --one-per-work and --exact go with --pairs"
         )
     from ..search import Index
+    from .target_folder import check_name
 
+    check_name(out)
     opened = Index.open(index)
     document: dict[str, Any]
     if pairs is None:

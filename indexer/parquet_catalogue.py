@@ -188,8 +188,13 @@ class RowGroup:
             )
         flat = stored.values.to_numpy(zero_copy_only=False)
         n_frames = row.get("n_frames")
-        n_frames = len(flat) / N_PITCH_CLASSES if n_frames is None else n_frames
-        if len(flat) != n_frames * N_PITCH_CLASSES:
+        if n_frames is None and len(flat) % N_PITCH_CLASSES:
+            raise InvalidChromaError(
+                f"chroma has {len(flat)} values, no multiple of {N_PITCH_CLASSES}; "
+                f"give {N_PITCH_CLASSES} values per frame",
+                reason="wrong-shape",
+            )
+        if n_frames is not None and len(flat) != n_frames * N_PITCH_CLASSES:
             raise InvalidChromaError(
                 f"chroma has {len(flat)} values and n_frames is {n_frames:g}; "
                 f"give n_frames x {N_PITCH_CLASSES} values",
@@ -212,7 +217,7 @@ def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
             ids = file.read_row_group(number, columns=["performance_id"]).column(0).to_pylist()
             for position, performance_id in enumerate(ids):
                 where = f"row {position} of row group {number}"
-                if not performance_id:
+                if not (performance_id and performance_id.strip()):
                     message = f"{where} has no performance_id; give it one"
                     rejections.append(Rejection(str(path), None, NO_ID, message))
                 elif performance_id in seen:
@@ -257,6 +262,7 @@ def _check_schema(path: Path) -> pa.Schema:
             f"{path} has catalogue format {version} and this Coverdex reads {FORMAT_VERSION}; "
             "upgrade Coverdex"
         )
+    _check_ids_are_text(path, schema.field("performance_id").type)
     field = schema.field("chroma")
     if not (pa.types.is_list(field.type) or pa.types.is_large_list(field.type)):
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
@@ -266,6 +272,13 @@ def _check_schema(path: Path) -> pa.Schema:
     elif not pa.types.is_floating(value_type):
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
     return schema
+
+
+def _check_ids_are_text(path: Path, kind: pa.DataType) -> None:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if not (any(is_of(kind) for is_of in texts) or pa.types.is_null(kind)):
+        raise CoverdexError(f"{path}: column performance_id is {kind}; give text")
 
 
 def _scale_of(field: pa.Field) -> float | None:

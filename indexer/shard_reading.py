@@ -27,6 +27,7 @@ from .embedding_shards import (
     read_shard_header,
     shard_name,
 )
+from .file_names import check_is_text
 from .rejection import LISTED_TWICE, NO_ID, Rejection
 
 #: How far from 1 the length of an embedding may be; float16 copies of unit vectors stay within.
@@ -72,16 +73,20 @@ def find_shards(path: str | Path) -> list[Path]:
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If the folder's plan says that shards are missing.
+        If the folder's plan says that shards are missing, or a name is not UTF-8.
     """
     path = Path(path)
+    check_is_text(path)
     if not path.exists():
         raise NotFoundError(f"no shards at {path}; give a folder or a Parquet file of embeddings")
     if not path.is_dir():
         return [path]
     plan = ShardPlan.read(path)
     if plan is None:
-        return sorted(path.glob("*.parquet"))
+        found = sorted(path.glob("*.parquet"))
+        for shard in found:
+            check_is_text(shard)
+        return found
     shards = [path / shard_name(number) for number in range(plan.n_shards)]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
@@ -169,7 +174,7 @@ class _Shard:
 def _has_embeddings(path: Path) -> bool:
     try:
         return "embedding" in pq.read_schema(path).names
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowInvalid, OSError, UnicodeEncodeError):  # Arrow opens no odd names
         return False
 
 

@@ -121,7 +121,8 @@ WRONG_ROWS = {
 
 def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
     rows = [good_row("good_1"), *(good_row(why, **row) for why, row in WRONG_ROWS.items())]
-    rows += [good_row("good_1"), good_row("")]
+    rows += [good_row("good_1"), good_row(""), good_row("  ")]
+    rows += [good_row("part-of-a-frame", chroma=[0.5] * 30, n_frames=None)]
     rows += [good_row("null-values", chroma=[None] * 60), good_row("no-list", chroma=None)]
     rows += [good_row("good_2", n_frames=None, kind=None)]
     path = tmp_path / "wrong.parquet"
@@ -131,7 +132,9 @@ def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
     found = {r.performance: r.reason for r in catalogue.rejections}
     expected = {why: ("other-kind" if why == "kind" else why) for why in WRONG_ROWS}
     expected |= {"good_1": "listed-twice", "null-values": "not-finite", "no-list": "no-frames"}
+    expected |= {"part-of-a-frame": "wrong-shape"}
     assert found == {None: "no-id", **expected}
+    assert sum(r.performance is None for r in catalogue.rejections) == 2
     assert all(str(path) == r.path for r in catalogue.rejections)
     n_rejections = len(catalogue.rejections)
     assert len(list(catalogue)) == 2  # and iterating again does not count them twice
@@ -144,6 +147,17 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     del row[column]
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
     with pytest.raises(CoverdexError, match=column):
+        open_catalogue(tmp_path / "x.parquet")
+
+
+def test_ids_are_text(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([good_row("a"), good_row("b")])
+    texts = table.column("performance_id").combine_chunks()
+    for ids in (texts.dictionary_encode(), texts.cast(pa.large_string())):
+        pq.write_table(table.set_column(0, "performance_id", ids), tmp_path / "x.parquet")
+        assert len(list(open_catalogue(tmp_path / "x.parquet"))) == 2
+    pq.write_table(table.set_column(0, "performance_id", pa.array([1, 2])), tmp_path / "x.parquet")
+    with pytest.raises(CoverdexError, match="performance_id is int64; give text"):
         open_catalogue(tmp_path / "x.parquet")
 
 
