@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 from .embedding_shards import (
     ENCODER_ID_KEY,
@@ -29,6 +30,7 @@ from .embedding_shards import (
 )
 from .file_names import check_is_text
 from .rejection import LISTED_TWICE, NO_ID, Rejection
+from .shipped_encoder import shipped_encoder
 
 #: How far from 1 the length of an embedding may be; float16 copies of unit vectors stay within.
 LENGTH_TOLERANCE = 1e-2
@@ -45,7 +47,7 @@ class ShardContents:
     performances : pyarrow.Table
         Metadata, one row per embedding.
     encoder_id, encoder_name : str
-        Who made the embeddings.
+        Who made the embeddings; the name is the id where nobody knows it.
     rejections : list of Rejection
         Those that the shards carry, and rows that are wrong.
     """
@@ -114,7 +116,8 @@ def read_shards(
     NotFoundError
         If there are no shards.
     IncompatibleError
-        If they are of several encoders.
+        If they are of several encoders, or bear the id of a shipped encoder, without its name, and
+        are of another dimension than it makes.
     CoverdexError
         If one is damaged, or none says which encoder made it, or dimensions differ.
     """
@@ -136,6 +139,11 @@ def read_shards(
     dimensions = {block.shape[1] for block in blocks if len(block)}
     if len(dimensions) > 1:
         raise CoverdexError(f"shards hold embeddings of dimensions {sorted(dimensions)}; give one")
+    if encoder_name in (None, encoder_id):  # of who has a name it is known already
+        shipped = shipped_encoder(encoder_id)
+        if shipped is not None:
+            _check_dimension(dimensions, shipped, paths[0])
+            encoder_name = shipped.name
     embeddings = np.concatenate([b for b in blocks if len(b)] or blocks[:1])
     performances = _joined(tables)
     keep = _first_of_each_id(performances, tables, paths, rejections)
@@ -144,6 +152,15 @@ def read_shards(
     return ShardContents(
         embeddings, performances, encoder_id, encoder_name or encoder_id, rejections
     )
+
+
+def _check_dimension(dimensions: set[int], encoder: Encoder, path: Path) -> None:
+    for dimension in dimensions - {encoder.dimension}:
+        raise IncompatibleError(
+            f"{path} holds embeddings of dimension {dimension} under the id {encoder.id}, and that "
+            f"encoder makes {encoder.dimension} of them; give embeddings as it makes them, or the "
+            "id of who made these"
+        )
 
 
 def read_shards_at(

@@ -349,3 +349,26 @@ def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
     pq.write_table(table.drop_columns(["embedding"]), tmp_path / "d.parquet")
     with pytest.raises(CoverdexError, match="'embedding'"):
         read_shards([tmp_path / "d.parquet"])
+
+
+def test_the_name_of_a_shipped_encoder_is_found_by_its_id(tmp_path: Path) -> None:
+    shipped = Encoder.load()
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=shipped.id)
+    contents = read_shards([path])
+    assert (contents.encoder_id, contents.encoder_name) == (shipped.id, shipped.name)
+    named = pq.read_table(path).replace_schema_metadata(
+        {"coverdex.encoder_id": shipped.id, "coverdex.encoder_name": shipped.id}
+    )
+    pq.write_table(named, path)  # of an index that was imported when nobody looked
+    assert read_shards([path]).encoder_name == shipped.name
+    for stranger in ("theirs-1", f"{shipped.name}-000000000000"):
+        path = foreign(tmp_path / "b.parquet", unit(2), encoder_id=stranger)
+        assert read_shards([path]).encoder_name == stranger
+
+
+def test_a_shipped_encoder_makes_embeddings_of_one_dimension(tmp_path: Path) -> None:
+    shipped = Encoder.load()
+    path = foreign(tmp_path / "a.parquet", unit(2, 32), encoder_id=shipped.id)
+    with pytest.raises(IncompatibleError, match=r"a\.parquet holds embeddings of dimension 32"):
+        read_shards([path])
+    assert read_shards([foreign(path, unit(2, 32))]).embeddings.shape == (2, 32)
