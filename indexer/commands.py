@@ -61,7 +61,10 @@ def build(
     encoder_id: EncoderId = None,
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if anything cannot be indexed.")
+        bool,
+        typer.Option(
+            "--strict", help="Write no index, and exit with code 1, if anything is rejected."
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.")] = False,
     as_json: AsJson = False,
@@ -148,7 +151,10 @@ def embed(
     ] = "1/1",
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if anything cannot be embedded.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit with code 1 if anything is rejected; the rest is embedded."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

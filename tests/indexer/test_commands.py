@@ -271,6 +271,26 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
 
 
+def test_an_addition_of_nothing_fails(
+    index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    encoder = ["--encoder", tiny_checkpoint]
+    absent, empty = tmp_path / "absent.h5", tmp_path / "empty.h5"
+    empty.write_bytes(b"")
+    good = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    missing = run("index", "add", index, absent, *encoder, "--json")
+    assert missing.code == 3
+    assert [r["reason"] for r in missing.document["rejections"]] == ["no-feature-file"]
+    assert f"no file {absent}" in missing.err.splitlines()[-1]
+    odd = f"{tmp_path}//./absent.h5"
+    assert run("index", "add", index, odd, *encoder).code == 3
+    assert run("index", "add", index, empty, *encoder).code == 1
+    assert run("index", "add", index, empty, absent, *encoder).code == 1
+    assert run("index", "add", index, absent, good, *encoder).code == 0
+    assert run("index", "update", index, good, absent, *encoder, "--strict").code == 3
+    assert run("index", "add", index, absent, good, *encoder, "--update", "--strict").code == 1
+
+
 def test_what_the_plan_of_shards_rejected_is_told(
     index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
