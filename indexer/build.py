@@ -19,7 +19,6 @@ What could not be indexed is in the rejection report beside the index (:mod:`.re
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import time
@@ -35,11 +34,11 @@ from ..search.manifest import Manifest
 from ..search.plan import AUTO, DEFAULT_RECALL
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
-from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
+from .embedding import SHARD_SIZE, ProgressCallback, embed_into
 from .embedding_shards import ShardPlan
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 from .shard_reading import ShardContents, read_shards, read_shards_at
-from .target_folder import check_name, work_folder_of
+from .target_folder import check_name, only_maker
 
 
 @dataclass(frozen=True)
@@ -176,9 +175,7 @@ def build_index(
         encoder = Encoder.load(encoder)
     if not isinstance(catalogue, Catalogue):
         catalogue = open_catalogue(catalogue, kind=encoder.kind)
-    work_folder = work_folder_of(out)
-    with only_writer(work_folder):
-        _remove_leftovers(out)
+    with only_maker(out) as work_folder:
         embedded = embed_into(
             catalogue,
             work_folder,
@@ -227,7 +224,8 @@ def build_index_from_shards(
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If shards are missing or damaged, or of different encoders.
+        If shards are missing or damaged, or of different encoders, or another process is writing
+        the index.
     """
     started = time.monotonic()
     path, out, wanted = Path(path), Path(out), IndexOptions(**options)
@@ -236,24 +234,15 @@ def build_index_from_shards(
     contents = read_shards_at(path, encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
     source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
-    return _assemble(
-        contents,
-        out,
-        wanted,
-        source=source,
-        n_kept=len(contents.embeddings),
-        started=started,
-    )
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Remove what builds left that were killed while they wrote the index itself.
-
-    Their folders have the name that :mod:`coverdex.search.durability` gives to a folder in the
-    making. Whoever calls this holds the work folder, so no other build of this index is running.
-    """
-    for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    with only_maker(out):
+        return _assemble(
+            contents,
+            out,
+            wanted,
+            source=source,
+            n_kept=len(contents.embeddings),
+            started=started,
+        )
 
 
 def _assemble(

@@ -19,6 +19,7 @@ from coverdex.indexer import (
     rejection_report_path,
     write_parquet_catalogue,
 )
+from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index, IndexEditor, IndexExistsError, IndexLockedError
 
 from .datacos_folder import DatacosFolder, made_up_catalogue
@@ -209,10 +210,40 @@ def test_an_index_built_from_its_own_embeddings(
 def test_leftovers_of_a_killed_write_are_removed(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
-    (tmp_path / ".my.index.abc.tmp").mkdir()
-    (tmp_path / ".other.index.abc.tmp").mkdir()
+    (tmp_path / ".my.index.k3x_9abc.tmp").mkdir()
+    others = [".my.index.old.k3x_9abc.tmp", ".my.k3x_9abc.tmp", ".other.index.k3x_9abc.tmp"]
+    for name in others:
+        (tmp_path / name).mkdir()
     build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
-    assert [p.name for p in tmp_path.glob(".*")] == [".other.index.abc.tmp"]
+    assert sorted(p.name for p in tmp_path.glob(".*")) == others
+
+
+def test_leftovers_of_a_killed_assembly_are_removed(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    out = tmp_path / "new" / "my.index"  # whose parent is made
+    left = out.parent / ".my.index.k3x_9abc.tmp"
+    with only_maker(out):
+        left.mkdir()
+        with pytest.raises(CoverdexError, match="another process"):
+            build_index_from_shards(tmp_path / "shards", out)
+    assert left.exists()
+    build_index_from_shards(tmp_path / "shards", out)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["my.index", "my.index.rejected.parquet"]
+
+
+def test_an_assembly_leaves_the_shards_of_an_interrupted_build(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    building, out = tmp_path / "my.index.building", tmp_path / "my.index"
+    embed_catalogue(open_catalogue(datacos.root), building, encoder=tiny_encoder)
+    before = sorted(building.iterdir())
+    build_index_from_shards(building, out)
+    assert sorted(building.iterdir()) == before
+    report = build_index(datacos.root, out, encoder=tiny_encoder, overwrite=True)
+    assert report.n_kept == 6
+    assert not building.exists()
 
 
 @pytest.mark.parametrize("epoch", ["yesterday", "1" * 30])

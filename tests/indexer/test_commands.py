@@ -16,6 +16,7 @@ import pytest
 from coverdex.cli import main
 from coverdex.encoder import DEFAULT_CHECKPOINT
 from coverdex.indexer import read_rejections
+from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
 
 from .datacos_folder import DatacosFolder, made_up_catalogue, made_up_chroma, write_feature_file
@@ -339,6 +340,16 @@ def test_export_embeddings(index: Path, tmp_path: Path, run: Run) -> None:
     assert Index.open(again).metadata("P_00")["title"] == "Title of P_00"
     assert run("index", "export", index, "--out", tmp_path / "p").code == 1
     assert run("index", "export", index, "--out", tmp_path / "x", "--where", "year>1").code == 2
+
+
+def test_leftovers_of_a_killed_export_are_removed(index: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "exports" / "today"
+    left = out.parent / ".today.k3x_9abc.tmp"
+    with only_maker(out):
+        left.mkdir()
+        assert run("index", "export", index, "--out", out).code == 1
+    assert run("index", "export", index, "--out", out).code == 0
+    assert [path.name for path in out.parent.iterdir()] == ["today"]
 
 
 def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:

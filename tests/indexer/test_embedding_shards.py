@@ -20,8 +20,8 @@ from coverdex.indexer import (
     open_catalogue,
     read_shards,
 )
-from coverdex.indexer.embedding import only_writer
 from coverdex.indexer.embedding_shards import read_shard_header
+from coverdex.indexer.only_writer import only_writer
 from coverdex.indexer.preparation import prepared_parts
 from coverdex.indexer.shard_reading import find_shards, holds_shards
 
