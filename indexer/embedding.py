@@ -163,9 +163,13 @@ def embed_into(
         )
     position, n_shares = share
     plan = _plan(catalogue.parts(), folder, encoder, shard_size)
-    ShardPlan(catalogue.source, encoder.id, len(plan), tuple(catalogue.found_when_opened)).write(
-        folder
-    )
+    ShardPlan(
+        source=catalogue.source,
+        encoder_id=encoder.id,
+        n_shards=len(plan),
+        rejections=catalogue.found_when_opened,
+        fingerprints=tuple(shard.fingerprint for shard in plan),
+    ).write(folder)
     if n_shares == 1:
         _remove_leftovers(folder, keep=plan)
     plan = plan[position - 1 :: n_shares]

@@ -75,7 +75,8 @@ def find_shards(path: str | Path) -> list[Path]:
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If the folder's plan says that shards are missing, or a name is not UTF-8.
+        If the folder's plan says that shards are missing or of something else, or a name is not
+        UTF-8.
     """
     path = Path(path)
     check_is_text(path)
@@ -96,7 +97,26 @@ def find_shards(path: str | Path) -> list[Path]:
             f"{path} lacks {len(missing)} of {plan.n_shards} shards ({missing[0]} first); "
             "run coverdex embed again, it goes on where it stopped"
         )
+    _refuse_stale(path, shards, plan)
     return shards
+
+
+def _refuse_stale(folder: Path, shards: Sequence[Path], plan: ShardPlan) -> None:
+    """Refuse shards that were made of something else than the plan says."""
+    if not plan.fingerprints:  # an earlier release wrote the plan
+        return
+    stale = [
+        shard.name
+        for shard, fingerprint in zip(shards, plan.fingerprints, strict=True)
+        if read_shard_header(shard).fingerprint != fingerprint
+    ]
+    if stale:
+        raise CoverdexError(
+            f"{len(stale)} of {plan.n_shards} shards in {folder} are not of the catalogue as the "
+            f"plan has it ({', '.join(stale[:5])}{', ...' if len(stale) > 5 else ''}): its files, "
+            "metadata or encoder were others, or lay elsewhere; run coverdex embed again, every "
+            f"share of it, or remove {PLAN_NAME} to take all shards in the folder as they are"
+        )
 
 
 def read_shards(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from itertools import chain
 from pathlib import Path
@@ -163,6 +164,30 @@ def test_shares_make_the_same_shards(
     ]
     with pytest.raises(CoverdexError, match="3/2"):
         embed(catalogue_folder, tmp_path / "shared", tiny_encoder, share=(3, 2))
+
+
+def test_stale_shards_are_told(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    shards = embed(catalogue_folder, tmp_path / "shards", tiny_encoder).folder
+    catalogue_folder.describe("W_0", "P_00", perf_title="Corrected")  # in the first shard
+    catalogue_folder.describe("W_9", "P_91", perf_title="Corrected")  # in the last
+    catalogue_folder.write_metadata()
+    embed(catalogue_folder, shards, tiny_encoder, share=(1, 2))
+    assert len(find_shards(shards)) == 3  # the shares are what was stale
+    catalogue_folder.describe("W_4", "P_40", perf_title="Corrected")  # in the second
+    catalogue_folder.write_metadata()
+    embed(catalogue_folder, shards, tiny_encoder, share=(1, 2))
+    with pytest.raises(CoverdexError, match=r"1 of 3 shards .*plan has it \(shard-00001.parquet\)"):
+        find_shards(shards)
+    plan = json.loads((shards / "plan.json").read_text())
+    (shards / "plan.json").unlink()
+    assert len(find_shards(shards)) == 3
+    del plan["fingerprints"]  # as earlier releases wrote it
+    (shards / "plan.json").write_text(json.dumps(plan))
+    assert len(find_shards(shards)) == 3
+    embed(catalogue_folder, shards, tiny_encoder, share=(2, 2))
+    assert "Corrected" in read_shards(find_shards(shards)).performances.column("title").to_pylist()
 
 
 def test_one_writer(catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder) -> None:
