@@ -30,6 +30,7 @@ plenty for a feature whose frames are normalised to a maximum of 1: half a step 
 
 Only ``performance_id``, ``frame_rate`` and ``chroma`` are required when reading; ``kind`` defaults
 to ``hpcp``, ``n_frames`` to what the list holds, and a metadata column that is absent is unknown.
+Columns ``duration``, ``embedding`` and ``encoder_id`` are passed over: they are made anew.
 The file's key-value metadata is free; the writer (:mod:`.parquet_catalogue_writer`) adds
 ``coverdex.catalogue``, the format version.
 """

@@ -35,8 +35,17 @@ RECORD_SCHEMA = pa.schema(
     ]
 )
 
-#: Columns that describe the chroma rather than the recording; no extra column may use their names.
-CHROMA_COLUMNS = ("frame_rate", "kind", "n_frames", "chroma", "duration", "embedding")
+#: Columns that describe the chroma, or what an encoder made of it, rather than the recording; no
+#: extra column may use their names.
+CHROMA_COLUMNS = (
+    "frame_rate",
+    "kind",
+    "n_frames",
+    "chroma",
+    "duration",
+    "embedding",
+    "encoder_id",
+)
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,10 @@ def _read_shard(path: Path) -> _Shard:
     if missing:
         raise CoverdexError(f"{path} lacks the column {missing[0]!r}; give embeddings by id")
     if "encoder_id" in table.column_names:
-        for encoder_id in table.column("encoder_id").unique().to_pylist():
+        # In a shard of our own the header says who made it, and the column, of an earlier release,
+        # came from the catalogue and means something else.
+        ours = header.fingerprint is not None
+        for encoder_id in [] if ours else table.column("encoder_id").unique().to_pylist():
             header = _with_encoder(header, encoder_id, path)
         table = table.drop_columns(["encoder_id"])
     vectors = _vectors(table.column("embedding"), path)

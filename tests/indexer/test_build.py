@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from coverdex.encoder import CoverdexError, Encoder, NotFoundError
 from coverdex.indexer import (
@@ -175,6 +177,26 @@ def test_a_parquet_catalogue_gives_the_same_vectors(
     one, other = Index.open(tmp_path / "a.index"), Index.open(tmp_path / "b.index")
     assert one.performances == other.performances
     assert other.embeddings == pytest.approx(one.embeddings, abs=1e-6)
+
+
+def test_a_column_of_encoder_ids_is_passed_over(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    path = tmp_path / "x.parquet"
+    write_parquet_catalogue(path, open_catalogue(datacos.root))
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("encoder_id", pa.array(["x", "y"] * 3)), path)
+    report = build_index(path, tmp_path / "my.index", encoder=tiny_encoder)
+    assert report.n_indexed == 6
+    index = Index.open(report.index)
+    assert index.manifest.encoder_id == tiny_encoder.id
+    assert "encoder_id" not in index.performances.column_names
+    # Earlier releases carried the column along into the shards.
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    shard = tmp_path / "shards" / "shard-00000.parquet"
+    table = pq.read_table(shard)
+    pq.write_table(table.append_column("encoder_id", pa.array(["x", "y"] * 3)), shard)
+    assert build_index_from_shards(shard, tmp_path / "b.index").n_indexed == 6
 
 
 def test_two_steps_give_what_one_gives(
