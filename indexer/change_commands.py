@@ -111,6 +111,8 @@ def remove(
     from ..search import IndexEditor
 
     wanted = [*(performances or []), *listed_lines(file_list)]
+    if not wanted and file_list is not None:
+        raise typer.BadParameter(f"the list {file_list} is empty; put one id on each line")
     if not wanted:
         raise typer.BadParameter("give performance ids, or --list")
     with IndexEditor(index) as editor:

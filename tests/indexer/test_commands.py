@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -160,6 +161,8 @@ def test_embed_files_by_name_and_by_list(
     assert "no list at" in missing.err
     assert run("embed", datacos.root, files[0], "--out", tmp_path / "x").code == 2
     assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "half").code == 2
+    assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "²/2").code == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_add_update_remove(
@@ -195,6 +198,29 @@ def test_add_update_remove(
     assert unknown.code == 3
     assert "1 of 1 performances to update are not in" in unknown.err
     assert run("index", "update", index, datacos.root, *encoder).code == 0
+
+
+def test_lists_of_ids(
+    index: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_bytes("\ufeffP_00\r\nP_01\r\n".encode())  # as Windows writes it
+    assert run("index", "remove", index, "--list", ids, "--json").document == {
+        "removed": ["P_00", "P_01"], "unknown": []
+    }  # fmt: skip
+    ids.write_bytes(b"P_10\ncaf\xe9\n")
+    wrong = run("index", "remove", index, "--list", ids)
+    assert wrong.code == 1
+    assert f"{ids} is not UTF-8 in line 2" in wrong.err
+    ids.write_bytes(b"\n \n")
+    for empty in (run("index", "remove", index, "--list", ids),
+                  run("embed", "--list", ids, "--out", tmp_path / "x")):  # fmt: skip
+        assert empty.code == 2
+        assert "is empty" in empty.err
+    assert run("index", "remove", index, "P_10", "--list", ids).code == 0
+    typed = io.TextIOWrapper(io.BytesIO(b"P_11\n"))
+    monkeypatch.setattr(sys, "stdin", typed)
+    assert "removed 1" in run("index", "remove", index, "--list", "-").out
 
 
 def test_an_addition_is_searched_and_survives_compaction(
