@@ -19,51 +19,24 @@ What could not be indexed is in the rejection report beside the index (:mod:`.re
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError
 from ..search.manifest import Manifest
-from ..search.plan import AUTO, DEFAULT_RECALL
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
 from .embedding import SHARD_SIZE, ProgressCallback, embed_into
 from .embedding_shards import ShardPlan
+from .index_options import IndexOptions, time_to_claim
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 from .shard_reading import ShardContents, read_shards, read_shards_at
 from .target_folder import check_name, only_maker
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """How an index is to be built of embeddings; :func:`coverdex.search.write_index` has more.
-
-    Parameters
-    ----------
-    strict : bool, default False
-        Fail if anything was rejected. No index is written then, and an older one stays.
-    overwrite : bool, default False
-        Replace an index that is there.
-    factory : str, default "auto"
-        FAISS factory string; ``"auto"`` plans it from the number of performances.
-    memory : int, optional
-        Most bytes that the FAISS index may take, for planning.
-    recall : float, default 0.99
-        Share of the true nearest ten to find, for planning.
-    """
-
-    strict: bool = False
-    overwrite: bool = False
-    factory: str = AUTO
-    memory: int | None = None
-    recall: float = DEFAULT_RECALL
 
 
 class RejectedError(CoverdexError):
@@ -164,6 +137,8 @@ def build_index(
         next build.
     IndexExistsError
         If something lies at ``out`` and may not be replaced.
+    IndexFormatError, IndexPlanError
+        If FAISS does not know the factory string, or the recall is no share.
     CoverdexError
         If nothing is left to index, or ``out`` has no name that can be written down.
     """
@@ -171,8 +146,10 @@ def build_index(
     out, wanted = Path(out), IndexOptions(**options)
     check_name(out)
     check_target(out, overwrite=wanted.overwrite)
+    created = time_to_claim()
     if not isinstance(encoder, Encoder):
         encoder = Encoder.load(encoder)
+    wanted.check(encoder.dimension)
     if not isinstance(catalogue, Catalogue):
         catalogue = open_catalogue(catalogue, kind=encoder.kind)
     with only_maker(out) as work_folder:
@@ -192,6 +169,7 @@ def build_index(
             wanted,
             source={"catalogue": catalogue.source, "kind": str(catalogue.kind)},
             n_kept=embedded.n_kept,
+            created=created,
             started=started,
         )
         shutil.rmtree(work_folder)
@@ -231,6 +209,7 @@ def build_index_from_shards(
     path, out, wanted = Path(path), Path(out), IndexOptions(**options)
     check_name(out)
     check_target(out, overwrite=wanted.overwrite)
+    created = time_to_claim()
     contents = read_shards_at(path, encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
     source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
@@ -241,6 +220,7 @@ def build_index_from_shards(
             wanted,
             source=source,
             n_kept=len(contents.embeddings),
+            created=created,
             started=started,
         )
 
@@ -252,6 +232,7 @@ def _assemble(
     *,
     source: Mapping[str, Any],
     n_kept: int,
+    created: str | None,
     started: float,
 ) -> BuildReport:
     rejections = tuple(contents.rejections)
@@ -275,7 +256,7 @@ def _assemble(
         memory=wanted.memory,
         recall=wanted.recall,
         overwrite=wanted.overwrite,
-        created=_created(),
+        created=created,
     )
     return BuildReport(
         index=out,
@@ -286,16 +267,3 @@ def _assemble(
         manifest=manifest,
         seconds=time.monotonic() - started,
     )
-
-
-def _created() -> str | None:
-    """Return the time that a reproducible build is to claim, None for now."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return None
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        raise CoverdexError(
-            f"SOURCE_DATE_EPOCH is {epoch!r}; give whole seconds since 1970, or unset it"
-        ) from None

@@ -280,6 +280,28 @@ def test_a_wrong_epoch_is_refused(
     with pytest.raises(CoverdexError, match="SOURCE_DATE_EPOCH"):
         build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
 
+    assert [path.name for path in tmp_path.iterdir()] == ["da-tacos"]  # before any work
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"factory": "IVFx,Flat"}, "cannot make 'IVFx,Flat' of vectors of dimension 64: could not"),
+        ({"factory": "PQ7"}, "cannot make 'PQ7' .*: .*multiple of the number of subquantizers"),
+        ({"recall": 0.0}, "recall wanted is 0"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    options: dict[str, Any],
+    wrong: str,
+) -> None:
+    with pytest.raises(CoverdexError, match=wrong):
+        build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["da-tacos"]
+
 
 @pytest.mark.shared
 def test_real_recordings_find_the_same_neighbours_in_any_order(
