@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,10 @@ def build_index(
     if not isinstance(catalogue, Catalogue):
         catalogue = open_catalogue(catalogue, kind=encoder.kind)
     with only_maker(out) as work_folder:
+        if not len(catalogue):
+            found = catalogue.found_when_opened
+            _report_rejections(out, found, wanted)
+            raise _nothing_to_index(out, found, f"the catalogue {catalogue.source}")
         embedded = embed_into(
             catalogue,
             work_folder,
@@ -167,6 +171,7 @@ def build_index(
             contents,
             out,
             wanted,
+            given=f"the catalogue {catalogue.source}",
             source={"catalogue": catalogue.source, "kind": str(catalogue.kind)},
             n_kept=embedded.n_kept,
             created=created,
@@ -218,6 +223,7 @@ def build_index_from_shards(
             contents,
             out,
             wanted,
+            given=str(path),
             source=source,
             n_kept=len(contents.embeddings),
             created=created,
@@ -230,21 +236,16 @@ def _assemble(
     out: Path,
     wanted: IndexOptions,
     *,
+    given: str,
     source: Mapping[str, Any],
     n_kept: int,
     created: str | None,
     started: float,
 ) -> BuildReport:
     rejections = tuple(contents.rejections)
-    report_path = write_rejections(rejection_report_path(out), rejections)
-    said = summarise_rejections(rejections)
-    if wanted.strict and rejections:
-        raise RejectedError(
-            f"{said}, and the build is strict: no index written; {report_path} lists them",
-            rejections,
-        )
+    report_path = _report_rejections(out, rejections, wanted)
     if not len(contents.embeddings):
-        raise CoverdexError(f"nothing to index: {said}; {report_path} lists them")
+        raise _nothing_to_index(out, rejections, given)
     manifest = write_index(
         out,
         embeddings=contents.embeddings,
@@ -266,4 +267,25 @@ def _assemble(
         rejection_report=report_path,
         manifest=manifest,
         seconds=time.monotonic() - started,
+    )
+
+
+def _report_rejections(out: Path, rejections: tuple[Rejection, ...], wanted: IndexOptions) -> Path:
+    """Write the rejection report; end a strict build if there is something in it."""
+    report_path = write_rejections(rejection_report_path(out), rejections)
+    if wanted.strict and rejections:
+        said = summarise_rejections(rejections)
+        raise RejectedError(
+            f"{said}, and the build is strict: no index written; {report_path} lists them",
+            rejections,
+        )
+    return report_path
+
+
+def _nothing_to_index(out: Path, rejections: Sequence[Rejection], given: str) -> CoverdexError:
+    if not rejections:
+        return CoverdexError(f"nothing to index: {given} is empty; give one with performances")
+    return CoverdexError(
+        f"nothing to index: {summarise_rejections(rejections)}; {rejection_report_path(out)} lists "
+        "them"
     )

@@ -163,7 +163,17 @@ def open_catalogue(
         ) from None
     if str(path) == DEMO and not Path(DEMO).exists():
         path = demo_catalogue_path()
-    path = Path(path)
+    try:
+        return _opened(Path(path), kind, subset, metadata)
+    except CoverdexError as error:
+        if hint := demo_in_the_way(path):
+            raise CoverdexError(f"{error}{hint}") from error
+        raise
+
+
+def _opened(
+    path: Path, kind: ChromaKind, subset: str | None, metadata: str | Path | None
+) -> Catalogue:
     check_is_text(path)  # it goes into manifests and reports
     if metadata is not None:
         check_is_text(metadata)
@@ -185,6 +195,19 @@ def open_catalogue(
     from .parquet_catalogue import ParquetCatalogue
 
     return ParquetCatalogue(path, kind=kind)
+
+
+def demo_in_the_way(path: str | Path) -> str:
+    """Return a hint for the error about ``demo`` where something else has that name, else nothing.
+
+    Whoever writes ``demo`` beside a folder of that name may have meant either.
+    """
+    if str(path) != DEMO or not Path(DEMO).exists():
+        return ""
+    return (
+        f"; {Path(DEMO).absolute()} is in the way of the catalogue that Coverdex ships as "
+        f"{DEMO!r}: for that one, go to another folder"
+    )
 
 
 def demo_catalogue_path() -> Path:

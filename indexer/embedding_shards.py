@@ -29,8 +29,10 @@ Shards made elsewhere
 ---------------------
 Any Parquet file with a string ``performance_id`` and an ``embedding`` list of float16, float32 or
 float64 is taken, with whatever metadata columns it has. Its encoder id stands in the schema
-metadata as above, or in a column ``encoder_id``. This is also the layout of the
-``embeddings.parquet`` of an index, so an index can be built again from its own embeddings.
+metadata as above, or in a column ``encoder_id``. This is also the layout of an index's export as
+Parquet, so an index can be built again from what it holds. The ``embeddings.parquet`` in the index
+itself will do only in need: it has neither metadata nor the changes since
+(:mod:`.index_as_source`).
 """
 
 from __future__ import annotations

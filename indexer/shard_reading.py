@@ -29,7 +29,8 @@ from .embedding_shards import (
     shard_name,
 )
 from .file_names import check_is_text
-from .rejection import LISTED_TWICE, NO_ID, Rejection
+from .index_as_source import check_is_no_index
+from .rejection import LISTED_TWICE, NO_ID, Rejection, summarise_rejections
 from .shipped_encoder import shipped_encoder
 
 #: How far from 1 the length of an embedding may be; float16 copies of unit vectors stay within.
@@ -75,13 +76,14 @@ def find_shards(path: str | Path) -> list[Path]:
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If the folder's plan says that shards are missing or of something else, or a name is not
-        UTF-8.
+        If the folder's plan says that shards are missing or of something else, if it is an index
+        (:mod:`.index_as_source`), or if a name is not UTF-8.
     """
     path = Path(path)
     check_is_text(path)
     if not path.exists():
         raise NotFoundError(f"no shards at {path}; give a folder or a Parquet file of embeddings")
+    check_is_no_index(path)
     if not path.is_dir():
         return [path]
     plan = ShardPlan.read(path)
@@ -193,8 +195,13 @@ def read_shards_at(
     NotFoundError, IncompatibleError, CoverdexError
         As :func:`find_shards` and :func:`read_shards`.
     """
-    contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
-    plan = ShardPlan.read(Path(path))
+    shards, plan = find_shards(path), ShardPlan.read(Path(path))
+    if plan is not None and not plan.n_shards:
+        raise CoverdexError(
+            f"{path} holds no embeddings: the catalogue {plan.source} that was embedded has none "
+            f"to give ({summarise_rejections(plan.rejections)}); embed another"
+        )
+    contents = read_shards(shards, encoder_id=encoder_id, encoder_name=encoder_name)
     if plan is not None:
         contents.rejections[:0] = plan.rejections
     return contents

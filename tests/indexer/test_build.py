@@ -166,6 +166,33 @@ def test_nothing_left_to_index(
     assert len(read_rejections(rejection_report_path(tmp_path / "my.index"))) == 6
 
 
+def test_nothing_given_to_index(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    empty, out = tmp_path / "empty.parquet", tmp_path / "my.index"
+    write_parquet_catalogue(empty, [])
+    with pytest.raises(CoverdexError, match=r"the catalogue .*empty\.parquet is empty"):
+        build_index(empty, out, encoder=tiny_encoder)
+    embed_catalogue(open_catalogue(empty), tmp_path / "shards", encoder=tiny_encoder)
+    with pytest.raises(CoverdexError, match=r"no embeddings: the catalogue .*empty\.parquet that"):
+        build_index_from_shards(tmp_path / "shards", out)
+    columns = {"performance_id": pa.string(), "embedding": pa.list_(pa.float32())}
+    pq.write_table(pa.schema(columns).empty_table(), empty)
+    with pytest.raises(CoverdexError, match=r"nothing to index: .*empty\.parquet is empty"):
+        build_index_from_shards(empty, out, encoder_id="theirs-1")
+    assert not (tmp_path / "my.index.building").exists()
+    assert read_rejections(rejection_report_path(out)) == []
+
+
+def test_nothing_but_rejections(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    nameless, out = tmp_path / "nameless.parquet", tmp_path / "my.index"
+    row = {"performance_id": "", "frame_rate": 10.0, "chroma": [0.5] * 12}
+    pq.write_table(pa.Table.from_pylist([row]), nameless)
+    with pytest.raises(CoverdexError, match=r"nothing to index: 1 rejected \(1 no-id\)"):
+        build_index(nameless, out, encoder=tiny_encoder)
+    assert [r.reason for r in read_rejections(rejection_report_path(out))] == ["no-id"]
+    with pytest.raises(RejectedError, match="strict"):
+        build_index(nameless, out, encoder=tiny_encoder, strict=True)
+
+
 def test_a_parquet_catalogue_gives_the_same_vectors(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
@@ -227,6 +254,54 @@ def test_an_index_built_from_its_own_embeddings(
     one, other = Index.open(tmp_path / "a.index"), Index.open(tmp_path / "b.index")
     assert np.array_equal(one.embeddings, other.embeddings)
     assert other.manifest.encoder_id == tiny_encoder.id
+
+
+def test_an_index_is_no_source(
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    index, out = tmp_path / "a.index", tmp_path / "b.index"
+    build_index(datacos.root, index, encoder=tiny_encoder)
+    with pytest.raises(
+        CoverdexError, match=r"is an index already; .*index export .*a\.index --out"
+    ):
+        build_index_from_shards(index, out)
+    build_index_from_shards(index / "embeddings.parquet", out)
+    assert "without the metadata" in caplog.text
+    with IndexEditor(index) as editor:
+        editor.remove(["P_00"])
+        with pytest.raises(CoverdexError, match="does not know of 1 changes"):
+            build_index_from_shards(index / "embeddings.parquet", out, overwrite=True)
+        editor.compact()
+    caplog.clear()
+    file = index / Index.open(index).manifest.files["embeddings"].path
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    assert "without the metadata" in caplog.text
+    (index / Index.open(index).manifest.files["vectors"].path).unlink()  # only embeddings are left
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    (index / "manifest.json").write_text('{"of": "somebody else"}')
+    caplog.clear()
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    assert not caplog.records
+
+
+def test_something_called_demo_is_told(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build_index(datacos.root, "demo", encoder=tiny_encoder)
+    in_the_way = rf"; {tmp_path / 'demo'} is in the way of the catalogue"
+    with pytest.raises(CoverdexError, match=f"is an index already.*{in_the_way}"):
+        build_index_from_shards("demo", "b.index")
+    with pytest.raises(CoverdexError, match=f"no hpcp features.*{in_the_way}"):
+        open_catalogue("demo")
+    with pytest.raises(CoverdexError, match=r"--out DIR` and give DIR$"):
+        build_index_from_shards(tmp_path / "demo", "b.index")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(open_catalogue("demo")) > 0
 
 
 def test_leftovers_of_a_killed_write_are_removed(
