@@ -53,6 +53,8 @@ def fitted(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, NDArray[np.int
 def check_records_fit(records: Iterable[PerformanceRecord], schema: pa.Schema) -> None:
     """Refuse records that do not fit an index; columns that it does not have are passed over.
 
+    So are records that fit no index: reading them makes rejections of them.
+
     Raises
     ------
     IndexFormatError, CoverdexError
@@ -60,7 +62,7 @@ def check_records_fit(records: Iterable[PerformanceRecord], schema: pa.Schema) -
     """
     known = set(schema.names)
     first = {record.performance_id: record for record in reversed(list(records))}
-    waiting = iter(first.values())
+    waiting = (record for record in first.values() if record.misfit() is None)
     while block := list(islice(waiting, _BLOCK)):
         extras = [{n: v for n, v in record.extra.items() if n in known} for record in block]
         fitted(

@@ -52,7 +52,7 @@ from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
 from .performance import CHROMA_COLUMNS, PerformanceRecord
-from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, Rejection
+from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, WRONG_METADATA, Rejection
 
 FORMAT_VERSION = 1
 FORMAT_KEY = b"coverdex.catalogue"
@@ -166,6 +166,9 @@ class RowGroup:
         self, row: Mapping[str, Any], stored: Any, scale: float | None
     ) -> Reading | Rejection:
         record = PerformanceRecord.from_row(row)
+        if misfit := record.misfit():
+            message = f"{record.performance_id}: {misfit}"
+            return Rejection(str(self.path), record.performance_id, WRONG_METADATA, message)
         try:
             return Reading(record, self._chroma_of(row, stored, scale), self.path)
         except InvalidChromaError as error:

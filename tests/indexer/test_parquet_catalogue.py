@@ -11,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.encoder import Chroma, CoverdexError, InvalidChromaError, NotFoundError
+from coverdex.encoder import Chroma, CoverdexError, Encoder, InvalidChromaError, NotFoundError
 from coverdex.indexer import (
     ParquetCatalogueWriter,
     PerformanceRecord,
     Rejection,
+    add_catalogue,
+    build_index,
     open_catalogue,
     write_parquet_catalogue,
 )
 from coverdex.indexer.parquet_catalogue import ParquetCatalogue
+from coverdex.search import IndexEditor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,6 +142,34 @@ def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
     n_rejections = len(catalogue.rejections)
     assert len(list(catalogue)) == 2  # and iterating again does not count them twice
     assert len(catalogue.rejections) == n_rejections
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("year", [2**40, 2000]),
+        ("year", [1e12, float("nan")]),
+        ("year", ["soon", None]),
+        ("title", [1, None]),
+        ("instrumental", ["yes", None]),
+    ],
+)
+def test_metadata_of_another_type_is_rejected(
+    tmp_path: Path, tiny_encoder: Encoder, column: str, values: list[Any]
+) -> None:
+    rows = [good_row("a", chroma=made_up_chroma(1, 90).ravel().tolist(), n_frames=None)]
+    rows.append(rows[0] | {"performance_id": "b"})
+    table = pa.Table.from_pylist(rows).append_column(column, pa.array(values))
+    pq.write_table(table, tmp_path / "x.parquet")
+    report = build_index(tmp_path / "x.parquet", tmp_path / "x.index", encoder=tiny_encoder)
+    assert [(r.performance, r.reason) for r in report.rejections] == [("a", "wrong-metadata")]
+    assert f"a: {column} is {values[0]!r}; give " in report.rejections[0].message
+    assert report.n_indexed == 1
+    with IndexEditor(report.index) as editor:
+        editor.remove(["b"])
+        added = add_catalogue(editor, open_catalogue(tmp_path / "x.parquet"), encoder=tiny_encoder)
+    assert added.added == ["b"]
+    assert [r.reason for r in added.rejections] == ["wrong-metadata"]
 
 
 @pytest.mark.parametrize("column", ["performance_id", "frame_rate", "chroma"])
