@@ -47,7 +47,19 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Reading processes; by default as the machine allows."),
 ]
-IndexFolder = Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)]
+
+
+def _of_text(index: Path) -> Path:
+    """Refuse a name that FAISS and Arrow cannot open."""
+    from .file_names import check_is_text
+
+    check_is_text(index)
+    return index
+
+
+IndexFolder = Annotated[
+    Path, typer.Argument(help="Folder of the index.", show_default=False, callback=_of_text)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

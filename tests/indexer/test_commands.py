@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,6 +119,18 @@ def test_info(index: Path, run: Run) -> None:
     table = run("index", "info", index)
     assert "performances with covers" in table.out
     assert run("index", "info", index.parent / "nowhere").code == 3
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "compact"])
+def test_an_index_of_an_odd_name(index: Path, run: Run, command: str) -> None:
+    odd = index.with_name(os.fsdecode(b"caf\xe9.index"))
+    try:
+        index.rename(odd)
+    except OSError:
+        pytest.skip("this file system takes no names that are not UTF-8")
+    answer = run("index", command, odd)
+    assert answer.code == 1
+    assert r"caf\xe9.index is not UTF-8; rename it" in answer.err
 
 
 def test_embed_then_build(
