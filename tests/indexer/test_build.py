@@ -213,6 +213,7 @@ def test_a_column_of_encoder_ids_is_passed_over(
     write_parquet_catalogue(path, open_catalogue(datacos.root))
     table = pq.read_table(path)
     pq.write_table(table.append_column("encoder_id", pa.array(["x", "y"] * 3)), path)
+    assert not open_catalogue(path).performances[0].extra
     report = build_index(path, tmp_path / "my.index", encoder=tiny_encoder)
     assert report.n_indexed == 6
     index = Index.open(report.index)
