@@ -25,7 +25,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .additions import AdditionReport, add_catalogue, add_embeddings
+    from .additions import (
+        AdditionReport,
+        UnfinishedAdditionError,
+        add_catalogue,
+        add_embeddings,
+    )
     from .build import BuildReport, RejectedError, build_index, build_index_from_shards
     from .catalogue import Catalogue, CataloguePart, demo_catalogue_path, open_catalogue
     from .datacos_catalogue import DatacosCatalogue
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "AdditionReport": "additions",
+    "UnfinishedAdditionError": "additions",
     "add_catalogue": "additions",
     "add_embeddings": "additions",
     "BuildReport": "build",
@@ -76,6 +82,7 @@ __all__ = [
     "PerformanceRecord",
     "RejectedError",
     "Rejection",
+    "UnfinishedAdditionError",
     "add_catalogue",
     "add_embeddings",
     "build_index",

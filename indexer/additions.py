@@ -3,7 +3,8 @@
 A catalogue is embedded as for a build (:mod:`.embedding`) but goes into an existing index by way of
 :class:`coverdex.search.IndexEditor`, in batches. Each batch is durable and visible to queries as
 soon as it is in. So a long addition that is interrupted has added whole batches, and is finished by
-running it again with ``update``.
+running it again with ``update``. What can be found to be wrong before the first batch is: whether
+the performances exist, and whether their metadata fits the index.
 
 The index decides which columns there are: a metadata column that it does not have is left out of
 the addition, and named in the report.
@@ -12,6 +13,7 @@ the addition, and named in the report.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -21,11 +23,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..encoder.encoder import Encoder, PreparedChroma
-from ..encoder.errors import IncompatibleError, NotFoundError
+from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 from ..search.editor import IndexEditor
 from ..search.errors import PerformanceExistsError
 from .catalogue import Catalogue
 from .embedding import ProgressCallback
+from .metadata_fitting import check_records_fit, fitted
 from .performance import records_table
 from .preparation import PreparedPerformance, beside_readers, prepared_parts
 from .rejection import LISTED_TWICE, Rejection
@@ -53,6 +56,22 @@ class AdditionReport:
     updated: list[str] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     columns_left_out: list[str] = field(default_factory=list)
+
+
+class UnfinishedAdditionError(CoverdexError):
+    """An addition that failed when some of it was in already, and stays in.
+
+    Parameters
+    ----------
+    message : str
+        What failed, how many performances are in, how to go on.
+    report : AdditionReport
+        What is in.
+    """
+
+    def __init__(self, message: str, report: AdditionReport) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def add_catalogue(
@@ -90,6 +109,10 @@ def add_catalogue(
         If the index has one of the performances and ``update`` is false; nothing is added then.
     NotFoundError
         If ``must_exist`` and one is not there; nothing is changed then.
+    IndexFormatError
+        If metadata does not fit the columns of the index; nothing is added then.
+    UnfinishedAdditionError
+        If it fails later, when some batches are in: a full disk, say.
     """
     editor.index.check_encoder(encoder.id)
     if encoder.kind is not catalogue.kind:
@@ -102,12 +125,25 @@ def add_catalogue(
         update=update,
         must_exist=must_exist,
     )
+    check_records_fit(catalogue.performances, editor.index.performances.schema)
     addition = _Addition(
         editor,
         encoder.id,
         update=update or must_exist,
         rejections=catalogue.found_when_opened,
     )
+    with addition.telling_what_is_in():
+        _add_batches(addition, catalogue, encoder, workers, progress)
+    return addition.report
+
+
+def _add_batches(
+    addition: _Addition,
+    catalogue: Catalogue,
+    encoder: Encoder,
+    workers: int,
+    progress: ProgressCallback | None,
+) -> None:
     done, seen = 0, set[str]()
     if progress is not None:
         progress(0, len(catalogue))
@@ -124,11 +160,10 @@ def add_catalogue(
         if good:
             with beside_readers(workers):
                 vectors = list(encoder.embed_many(PreparedChroma(p.values) for p in good))
-            addition.put(_table(good), np.array(vectors))
+            addition.put(addition.without_strangers(_table(good)), np.array(vectors))
         done += len(batch)
         if progress is not None:
             progress(done, len(catalogue))
-    return addition.report
 
 
 def add_embeddings(
@@ -142,7 +177,9 @@ def add_embeddings(
 
     Raises
     ------
-    IncompatibleError, PerformanceExistsError, NotFoundError
+    IncompatibleError, PerformanceExistsError, NotFoundError, IndexFormatError
+        As for :func:`add_catalogue`; nothing is added then.
+    UnfinishedAdditionError
         As for :func:`add_catalogue`.
     """
     editor.index.check_encoder(contents.encoder_id)
@@ -154,9 +191,12 @@ def add_embeddings(
         update=update or must_exist,
         rejections=contents.rejections,
     )
-    for start in range(0, len(ids), BATCH):
-        rows = slice(start, start + BATCH)
-        addition.put(contents.performances.slice(start, BATCH), contents.embeddings[rows])
+    known = addition.without_strangers(contents.performances)
+    table, order = fitted(known, editor.index.performances.schema)
+    with addition.telling_what_is_in():
+        for start in range(0, len(ids), BATCH):
+            rows = order[start : start + BATCH]
+            addition.put(table.slice(start, BATCH), contents.embeddings[rows])
     return addition.report
 
 
@@ -215,18 +255,38 @@ class _Addition:
         self._columns = set(editor.index.performances.column_names)
         self.report = AdditionReport(rejections=list(rejections))
 
-    def put(self, table: pa.Table, embeddings: NDArray[np.float32]) -> None:
+    def without_strangers(self, table: pa.Table) -> pa.Table:
+        """Leave out the columns that the index does not have, and remember which."""
         strangers = [name for name in table.column_names if name not in self._columns]
         left_out = self.report.columns_left_out
         left_out += [name for name in strangers if name not in left_out]
+        return table.drop_columns(strangers)
+
+    def put(self, table: pa.Table, embeddings: NDArray[np.float32]) -> None:
         change = self._editor.add(
-            table.drop_columns(strangers),
+            table,
             embeddings,
             encoder_id=self._encoder_id,
             update=self._update,
         )
         self.report.added += change.added
         self.report.updated += change.updated
+
+    @contextmanager
+    def telling_what_is_in(self) -> Iterator[None]:
+        """Say of an error how much was added before it, and how to go on."""
+        try:
+            yield
+        except (CoverdexError, OSError) as error:
+            n_in = len(self.report.added) + len(self.report.updated)
+            if not n_in:
+                raise
+            again = "the same command goes on" if self._update else "--update makes it go on"
+            raise UnfinishedAdditionError(
+                f"{error}; {n_in} performances were put in before that and stay: once the cause is "
+                f"gone, {again}",
+                self.report,
+            ) from error
 
 
 def _repeated(catalogue: Catalogue, performance: PreparedPerformance) -> Rejection:

@@ -19,51 +19,24 @@ What could not be indexed is in the rejection report beside the index (:mod:`.re
 
 from __future__ import annotations
 
-import glob
-import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError
 from ..search.manifest import Manifest
-from ..search.plan import AUTO, DEFAULT_RECALL
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
-from .embedding import SHARD_SIZE, ProgressCallback, embed_into, only_writer
+from .embedding import SHARD_SIZE, ProgressCallback, embed_into
 from .embedding_shards import ShardPlan
+from .index_options import IndexOptions, time_to_claim
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
 from .shard_reading import ShardContents, read_shards, read_shards_at
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """How an index is to be built of embeddings; :func:`coverdex.search.write_index` has more.
-
-    Parameters
-    ----------
-    strict : bool, default False
-        Fail if anything was rejected. No index is written then, and an older one stays.
-    overwrite : bool, default False
-        Replace an index that is there.
-    factory : str, default "auto"
-        FAISS factory string; ``"auto"`` plans it from the number of performances.
-    memory : int, optional
-        Most bytes that the FAISS index may take, for planning.
-    recall : float, default 0.99
-        Share of the true nearest ten to find, for planning.
-    """
-
-    strict: bool = False
-    overwrite: bool = False
-    factory: str = AUTO
-    memory: int | None = None
-    recall: float = DEFAULT_RECALL
+from .target_folder import check_name, only_maker
 
 
 class RejectedError(CoverdexError):
@@ -164,19 +137,26 @@ def build_index(
         next build.
     IndexExistsError
         If something lies at ``out`` and may not be replaced.
+    IndexFormatError, IndexPlanError
+        If FAISS does not know the factory string, or the recall is no share.
     CoverdexError
-        If nothing is left to index.
+        If nothing is left to index, or ``out`` has no name that can be written down.
     """
     started = time.monotonic()
     out, wanted = Path(out), IndexOptions(**options)
+    check_name(out)
     check_target(out, overwrite=wanted.overwrite)
+    created = time_to_claim()
     if not isinstance(encoder, Encoder):
         encoder = Encoder.load(encoder)
+    wanted.check(encoder.dimension)
     if not isinstance(catalogue, Catalogue):
         catalogue = open_catalogue(catalogue, kind=encoder.kind)
-    work_folder = work_folder_of(out)
-    with only_writer(work_folder):
-        _remove_leftovers(out)
+    with only_maker(out) as work_folder:
+        if not len(catalogue):
+            found = catalogue.found_when_opened
+            _report_rejections(out, found, wanted)
+            raise _nothing_to_index(out, found, f"the catalogue {catalogue.source}")
         embedded = embed_into(
             catalogue,
             work_folder,
@@ -191,8 +171,10 @@ def build_index(
             contents,
             out,
             wanted,
+            given=f"the catalogue {catalogue.source}",
             source={"catalogue": catalogue.source, "kind": str(catalogue.kind)},
             n_kept=embedded.n_kept,
+            created=created,
             started=started,
         )
         shutil.rmtree(work_folder)
@@ -225,37 +207,28 @@ def build_index_from_shards(
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If shards are missing or damaged, or of different encoders.
+        If shards are missing or damaged, or of different encoders, or another process is writing
+        the index.
     """
     started = time.monotonic()
     path, out, wanted = Path(path), Path(out), IndexOptions(**options)
+    check_name(out)
     check_target(out, overwrite=wanted.overwrite)
+    created = time_to_claim()
     contents = read_shards_at(path, encoder_id=encoder_id, encoder_name=encoder_name)
     plan = ShardPlan.read(path)
     source = {"shards": str(path), **({"catalogue": plan.source} if plan else {})}
-    return _assemble(
-        contents,
-        out,
-        wanted,
-        source=source,
-        n_kept=len(contents.embeddings),
-        started=started,
-    )
-
-
-def work_folder_of(out: Path) -> Path:
-    """Return where the build of ``out`` keeps its shards: ``my.index.building``."""
-    return out.with_name(out.name + ".building")
-
-
-def _remove_leftovers(out: Path) -> None:
-    """Remove what builds left that were killed while they wrote the index itself.
-
-    Their folders have the name that :mod:`coverdex.search.durability` gives to a folder in the
-    making. Whoever calls this holds the work folder, so no other build of this index is running.
-    """
-    for leftover in out.parent.glob(f".{glob.escape(out.name)}.*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    with only_maker(out):
+        return _assemble(
+            contents,
+            out,
+            wanted,
+            given=str(path),
+            source=source,
+            n_kept=len(contents.embeddings),
+            created=created,
+            started=started,
+        )
 
 
 def _assemble(
@@ -263,20 +236,16 @@ def _assemble(
     out: Path,
     wanted: IndexOptions,
     *,
+    given: str,
     source: Mapping[str, Any],
     n_kept: int,
+    created: str | None,
     started: float,
 ) -> BuildReport:
     rejections = tuple(contents.rejections)
-    report_path = write_rejections(rejection_report_path(out), rejections)
-    said = summarise_rejections(rejections)
-    if wanted.strict and rejections:
-        raise RejectedError(
-            f"{said}, and the build is strict: no index written; {report_path} lists them",
-            rejections,
-        )
+    report_path = _report_rejections(out, rejections, wanted)
     if not len(contents.embeddings):
-        raise CoverdexError(f"nothing to index: {said}; {report_path} lists them")
+        raise _nothing_to_index(out, rejections, given)
     manifest = write_index(
         out,
         embeddings=contents.embeddings,
@@ -288,7 +257,7 @@ def _assemble(
         memory=wanted.memory,
         recall=wanted.recall,
         overwrite=wanted.overwrite,
-        created=_created(),
+        created=created,
     )
     return BuildReport(
         index=out,
@@ -301,14 +270,22 @@ def _assemble(
     )
 
 
-def _created() -> str | None:
-    """Return the time that a reproducible build is to claim, None for now."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return None
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        raise CoverdexError(
-            f"SOURCE_DATE_EPOCH is {epoch!r}; give whole seconds since 1970, or unset it"
-        ) from None
+def _report_rejections(out: Path, rejections: tuple[Rejection, ...], wanted: IndexOptions) -> Path:
+    """Write the rejection report; end a strict build if there is something in it."""
+    report_path = write_rejections(rejection_report_path(out), rejections)
+    if wanted.strict and rejections:
+        said = summarise_rejections(rejections)
+        raise RejectedError(
+            f"{said}, and the build is strict: no index written; {report_path} lists them",
+            rejections,
+        )
+    return report_path
+
+
+def _nothing_to_index(out: Path, rejections: Sequence[Rejection], given: str) -> CoverdexError:
+    if not rejections:
+        return CoverdexError(f"nothing to index: {given} is empty; give one with performances")
+    return CoverdexError(
+        f"nothing to index: {summarise_rejections(rejections)}; {rejection_report_path(out)} lists "
+        "them"
+    )

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from ..encoder.chroma import Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, NotFoundError
+from .file_names import check_is_text
 from .performance import PerformanceRecord
 from .rejection import Rejection
 
@@ -152,7 +153,7 @@ def open_catalogue(
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If what is there is no catalogue, or holds no chroma of this kind.
+        If what is there is no catalogue, or holds no chroma of this kind, or a name is not UTF-8.
     """
     try:
         kind = ChromaKind(kind)
@@ -162,7 +163,20 @@ def open_catalogue(
         ) from None
     if str(path) == DEMO and not Path(DEMO).exists():
         path = demo_catalogue_path()
-    path = Path(path)
+    try:
+        return _opened(Path(path), kind, subset, metadata)
+    except CoverdexError as error:
+        if hint := demo_in_the_way(path):
+            raise CoverdexError(f"{error}{hint}") from error
+        raise
+
+
+def _opened(
+    path: Path, kind: ChromaKind, subset: str | None, metadata: str | Path | None
+) -> Catalogue:
+    check_is_text(path)  # it goes into manifests and reports
+    if metadata is not None:
+        check_is_text(metadata)
     if path.is_dir():
         from .datacos_catalogue import DatacosCatalogue, is_datacos_folder
 
@@ -181,6 +195,19 @@ def open_catalogue(
     from .parquet_catalogue import ParquetCatalogue
 
     return ParquetCatalogue(path, kind=kind)
+
+
+def demo_in_the_way(path: str | Path) -> str:
+    """Return a hint for the error about ``demo`` where something else has that name, else nothing.
+
+    Whoever writes ``demo`` beside a folder of that name may have meant either.
+    """
+    if str(path) != DEMO or not Path(DEMO).exists():
+        return ""
+    return (
+        f"; {Path(DEMO).absolute()} is in the way of the catalogue that Coverdex ships as "
+        f"{DEMO!r}: for that one, go to another folder"
+    )
 
 
 def demo_catalogue_path() -> Path:

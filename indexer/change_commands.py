@@ -38,7 +38,13 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail if anything cannot be added.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Exit with code 1 if anything is rejected; unlike a strict build, the rest is put in.",
+    ),
+]
 
 
 def add(
@@ -55,10 +61,14 @@ def add(
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add performances to an index."""
+    """Add performances to an index.
+
+    What cannot be added is told and the rest is added. Exit code 1 if nothing could be added, 3 if
+    what is named does not exist.
+    """
     source = _Source(paths, encoder, subset, metadata, encoder_id, workers)
     report = _put(index, source, update=update, must_exist=False)
-    _report_addition(report, strict=strict, as_json=as_json)
+    _report_addition(report, paths, strict=strict, as_json=as_json)
 
 
 def update(
@@ -72,10 +82,14 @@ def update(
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replace performances of an index, embedding and metadata; all must be there."""
+    """Replace performances of an index, embedding and metadata; all must be there.
+
+    What cannot be read is told and the rest is replaced. Exit code 1 if nothing could be, 3 if what
+    is named does not exist.
+    """
     source = _Source(paths, encoder, subset, metadata, encoder_id, workers)
     report = _put(index, source, update=True, must_exist=True)
-    _report_addition(report, strict=strict, as_json=as_json)
+    _report_addition(report, paths, strict=strict, as_json=as_json)
 
 
 def remove(
@@ -97,6 +111,8 @@ def remove(
     from ..search import IndexEditor
 
     wanted = [*(performances or []), *listed_lines(file_list)]
+    if not wanted and file_list is not None:
+        raise typer.BadParameter(f"the list {file_list} is empty; put one id on each line")
     if not wanted:
         raise typer.BadParameter("give performance ids, or --list")
     with IndexEditor(index) as editor:
@@ -234,8 +250,11 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
             )
 
 
-def _report_addition(report: AdditionReport, *, strict: bool, as_json: bool) -> None:
-    from .rejection import summarise_rejections
+def _report_addition(
+    report: AdditionReport, paths: list[str], *, strict: bool, as_json: bool
+) -> None:
+    from ..encoder.errors import NotFoundError
+    from .rejection import NO_FEATURE_FILE, summarise_rejections
 
     if report.columns_left_out:
         names = ", ".join(report.columns_left_out)
@@ -247,7 +266,12 @@ def _report_addition(report: AdditionReport, *, strict: bool, as_json: bool) -> 
         f"{summarise_rejections(report.rejections)}"
     )
     _answer(line, asdict(report), as_json=as_json)
-    if strict and report.rejections:
+    nothing_put = not (report.added or report.updated)
+    named = {str(Path(path)) for path in paths}
+    absent = [r.path for r in report.rejections if r.reason == NO_FEATURE_FILE and r.path in named]
+    if nothing_put and absent and len(absent) == len(report.rejections):
+        raise NotFoundError(f"no file {absent[0]}, nothing was put in; give existing files")
+    if report.rejections and (strict or nothing_put):
         raise typer.Exit(1)
 
 

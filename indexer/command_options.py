@@ -47,7 +47,19 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=0, help="Reading processes; by default as the machine allows."),
 ]
-IndexFolder = Annotated[Path, typer.Argument(help="Folder of the index.", show_default=False)]
+
+
+def _of_text(index: Path) -> Path:
+    """Refuse a name that FAISS and Arrow cannot open."""
+    from .file_names import check_is_text
+
+    check_is_text(index)
+    return index
+
+
+IndexFolder = Annotated[
+    Path, typer.Argument(help="Folder of the index.", show_default=False, callback=_of_text)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -86,19 +98,30 @@ def refuse_options_of_others(
 def listed_lines(file_list: Path | None) -> list[str]:
     """Read the lines of a text file, of stdin where it is ``-``; none where none is named.
 
+    A byte order mark, as Windows writes it, is no part of the first line.
+
     Raises
     ------
     NotFoundError
         No such file.
+    CoverdexError
+        It is not UTF-8.
     """
-    from ..encoder.errors import NotFoundError
+    from ..encoder.errors import CoverdexError, NotFoundError
 
     if file_list is None:
         return []
     try:
-        text = sys.stdin.read() if str(file_list) == "-" else file_list.read_text(encoding="utf-8")
+        written = sys.stdin.buffer.read() if str(file_list) == "-" else file_list.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(f"no list at {file_list}; give a text file, or - for stdin") from None
+    try:
+        text = written.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = written.count(b"\n", 0, error.start) + 1
+        raise CoverdexError(
+            f"the list {file_list} is not UTF-8 in line {line}; save it as UTF-8"
+        ) from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

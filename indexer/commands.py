@@ -61,7 +61,10 @@ def build(
     encoder_id: EncoderId = None,
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if anything cannot be indexed.")
+        bool,
+        typer.Option(
+            "--strict", help="Write no index, and exit with code 1, if anything is rejected."
+        ),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.")] = False,
     as_json: AsJson = False,
@@ -148,7 +151,10 @@ def embed(
     ] = "1/1",
     workers: Workers = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if anything cannot be embedded.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit with code 1 if anything is rejected; the rest is embedded."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -161,7 +167,10 @@ def embed(
     from .preparation import default_workers
     from .progress import shown_progress
 
+    share_of_all = _parsed_share(share)
     sources = [*(paths or []), *listed_lines(file_list)]
+    if not sources and file_list is not None:
+        raise typer.BadParameter(f"the list {file_list} is empty; put one file on each line")
     if not sources:
         raise typer.BadParameter("give a catalogue, feature files, or --list")
     loaded, catalogue = encoder_and_catalogue(encoder, sources, kind, subset, metadata)
@@ -172,7 +181,7 @@ def embed(
             out,
             encoder=loaded,
             workers=n_workers,
-            share=_parsed_share(share),
+            share=share_of_all,
             progress=progress,
         )
     _report_embedding(report, encoder_id=loaded.id, as_json=as_json)
@@ -182,7 +191,7 @@ def embed(
 
 def _parsed_share(text: str) -> tuple[int, int]:
     position, _, n_shares = text.partition("/")
-    if not (position.isdigit() and n_shares.isdigit()):
+    if not (position.isdecimal() and n_shares.isdecimal()):  # isdigit would take "²"
         raise typer.BadParameter(f"--share is {text}; give i/n, such as 2/4")
     return int(position), int(n_shares)
 

@@ -30,6 +30,7 @@ from ..encoder.chroma_file import ids_in_path
 from ..encoder.errors import CoverdexError, NotFoundError
 from .datacos_metadata import DatacosMetadata, read_datacos_metadata
 from .feature_files import FeatureFile, FeatureFileCatalogue
+from .file_names import is_text, shown
 from .performance import PerformanceRecord
 from .rejection import (
     LISTED_TWICE,
@@ -188,7 +189,7 @@ def _feature_files(folder: Path, rejections: list[Rejection]) -> Iterator[tuple[
     a feature file belongs is a rejection.
     """
     for work_folder in _visible(folder):
-        if not work_folder.is_dir():
+        if not (is_text(work_folder) and work_folder.is_dir()):
             rejections.append(_unrecognised(work_folder))
             continue
         try:
@@ -200,7 +201,7 @@ def _feature_files(folder: Path, rejections: list[Rejection]) -> Iterator[tuple[
             continue
         for path in paths:
             work_id, performance_id = ids_in_path(path)
-            if performance_id is None or work_id is None:
+            if performance_id is None or work_id is None or not is_text(path):
                 rejections.append(_unrecognised(path))
             else:
                 yield performance_id, work_id, path
@@ -213,6 +214,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _unrecognised(path: Path) -> Rejection:
+    if not is_text(path):
+        message = f"the name {shown(path)} is not UTF-8; rename it"
+        return Rejection(shown(path), None, UNRECOGNISED_FILE, message)
     return Rejection(
         str(path),
         ids_in_path(path)[1],

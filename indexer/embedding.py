@@ -19,11 +19,9 @@ five minutes of music at 11 frames per second. ``docs/bulk-indexing.md`` has mea
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -40,6 +38,8 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
+from .file_names import check_is_text
+from .only_writer import only_writer
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
 from .rejection import Rejection
 
@@ -129,9 +129,10 @@ def embed_catalogue(
     IncompatibleError
         If the encoder reads another kind of chroma.
     CoverdexError
-        If another process writes there, if a reading process is killed, or if shards of unknown
-        origin lie in the folder.
+        If another process writes there, if a reading process is killed, if shards of unknown
+        origin lie in the folder, or if its name is not UTF-8.
     """
+    check_is_text(folder)
     with only_writer(Path(folder), share):
         return embed_into(
             catalogue,
@@ -162,9 +163,13 @@ def embed_into(
         )
     position, n_shares = share
     plan = _plan(catalogue.parts(), folder, encoder, shard_size)
-    ShardPlan(catalogue.source, encoder.id, len(plan), tuple(catalogue.found_when_opened)).write(
-        folder
-    )
+    ShardPlan(
+        source=catalogue.source,
+        encoder_id=encoder.id,
+        n_shards=len(plan),
+        rejections=catalogue.found_when_opened,
+        fingerprints=tuple(shard.fingerprint for shard in plan),
+    ).write(folder)
     if n_shares == 1:
         _remove_leftovers(folder, keep=plan)
     plan = plan[position - 1 :: n_shares]
@@ -271,36 +276,3 @@ def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:
                 f"move it away (it lacks {FINGERPRINT_KEY.decode()!r})"
             )
         path.unlink()
-
-
-@contextmanager
-def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]:
-    """Hold a folder of shards against other processes; it is made if need be.
-
-    A run that makes all shards holds the folder alone; runs that make a share each hold it
-    together, each its own share. The system lets go when a process ends, however it ends.
-
-    Raises
-    ------
-    CoverdexError
-        If another process holds it, or the share is not ``i`` of ``n``.
-    """
-    position, n_shares = share
-    if not 1 <= position <= n_shares:
-        raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = "lock"
-    wanted = [(whole, fcntl.LOCK_EX)]
-    if n_shares > 1:
-        wanted = [(whole, fcntl.LOCK_SH), (f"lock-{position}-of-{n_shares}", fcntl.LOCK_EX)]
-    with ExitStack() as held:
-        for name, mode in wanted:
-            descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
-            held.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CoverdexError(
-                    f"another process is writing shards to {folder}; wait for it, or end it"
-                ) from None
-        yield

@@ -22,14 +22,17 @@ column                type                      meaning
 The schema's key-value metadata says who made the embeddings, ``coverdex.encoder_id`` and
 ``coverdex.encoder_name``; of which part of a catalogue, ``coverdex.fingerprint``; and what of that
 part was rejected, ``coverdex.rejections`` (JSON). Beside the shards, ``plan.json`` says how many
-there will be, so that an unfinished folder is not taken for a whole one.
+there will be and what each is made of, so that neither an unfinished folder nor one with shards of
+an earlier state of the catalogue is taken for a whole one.
 
 Shards made elsewhere
 ---------------------
 Any Parquet file with a string ``performance_id`` and an ``embedding`` list of float16, float32 or
 float64 is taken, with whatever metadata columns it has. Its encoder id stands in the schema
-metadata as above, or in a column ``encoder_id``. This is also the layout of the
-``embeddings.parquet`` of an index, so an index can be built again from its own embeddings.
+metadata as above, or in a column ``encoder_id``. This is also the layout of an index's export as
+Parquet, so an index can be built again from what it holds. The ``embeddings.parquet`` in the index
+itself will do only in need: it has neither metadata nor the changes since
+(:mod:`.index_as_source`).
 """
 
 from __future__ import annotations
@@ -69,12 +72,15 @@ class ShardPlan:
     n_shards : int
     rejections : tuple of Rejection
         What opening the catalogue found; what reading finds is in the shards.
+    fingerprints : tuple of str
+        Of the part of the catalogue that each shard is made of; empty in plans of earlier releases.
     """
 
     source: str
     encoder_id: str
     n_shards: int
     rejections: tuple[Rejection, ...]
+    fingerprints: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write ``plan.json``, the same bytes for the same plan."""
@@ -87,7 +93,11 @@ class ShardPlan:
         try:
             document = json.loads(path.read_bytes())
             rejections = tuple(Rejection(**found) for found in document.pop("rejections"))
-            return cls(rejections=rejections, **document)
+            fingerprints = tuple(document.pop("fingerprints", ()))
+            plan = cls(rejections=rejections, fingerprints=fingerprints, **document)
+            if fingerprints and len(fingerprints) != plan.n_shards:
+                raise ValueError(f"{len(fingerprints)} fingerprints, {plan.n_shards} shards")
+            return plan
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as error:

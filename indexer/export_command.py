@@ -58,13 +58,16 @@ def export(
             "--least-similarity, --where, --one-per-work and --exact go with --pairs"
         )
     from ..search import Index
+    from .target_folder import check_name, only_maker
 
+    check_name(out)
     opened = Index.open(index)
     document: dict[str, Any]
     if pairs is None:
         from ..search.export import export_embeddings
 
-        files = export_embeddings(opened, out, file_format=file_format or "parquet")
+        with only_maker(out):
+            files = export_embeddings(opened, out, file_format=file_format or "parquet")
         document = {"files": [str(file) for file in files], "rows": len(opened)}
         line = f"wrote {len(opened)} embeddings to {', '.join(document['files'])}"
     else:

@@ -16,8 +16,9 @@ from ..encoder.chroma import ChromaKind
 from ..encoder.chroma_file import ids_in_path, read_chroma
 from ..encoder.errors import CoverdexError, FeatureFileError, InvalidChromaError, NotFoundError
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
+from .file_names import is_text, shown
 from .performance import PerformanceRecord
-from .rejection import LISTED_TWICE, NO_FEATURE_FILE, Rejection
+from .rejection import LISTED_TWICE, NO_FEATURE_FILE, UNRECOGNISED_FILE, Rejection
 
 #: Files per part: about a tenth of a second of decoding, so that several reading processes share
 #: the work evenly and little waits in memory.
@@ -158,6 +159,10 @@ class FileListCatalogue(FeatureFileCatalogue):
         files: dict[str, FeatureFile] = {}
         rejections = []
         for path in sorted({Path(path) for path in paths}):
+            if not is_text(path):
+                message = f"the name {shown(path)} is not UTF-8; rename it"
+                rejections.append(Rejection(shown(path), None, UNRECOGNISED_FILE, message))
+                continue
             work_id, named = ids_in_path(path)
             performance_id = named or path.stem
             if performance_id in files:
@@ -169,7 +174,7 @@ class FileListCatalogue(FeatureFileCatalogue):
                 continue
             record = PerformanceRecord(performance_id, work_id)
             files[performance_id] = FeatureFile(record, path, named_by_path=named is not None)
-        if not files:
+        if not (files or rejections):
             raise CoverdexError("no feature files given; name at least one")
         super().__init__(
             files.values(), kind=ChromaKind(kind), source=source, rejections=rejections

@@ -30,6 +30,7 @@ plenty for a feature whose frames are normalised to a maximum of 1: half a step 
 
 Only ``performance_id``, ``frame_rate`` and ``chroma`` are required when reading; ``kind`` defaults
 to ``hpcp``, ``n_frames`` to what the list holds, and a metadata column that is absent is unknown.
+Columns ``duration``, ``embedding`` and ``encoder_id`` are passed over: they are made anew.
 The file's key-value metadata is free; the writer (:mod:`.parquet_catalogue_writer`) adds
 ``coverdex.catalogue``, the format version.
 """
@@ -51,7 +52,7 @@ from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
 from .performance import CHROMA_COLUMNS, PerformanceRecord
-from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, Rejection
+from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, WRONG_METADATA, Rejection
 
 FORMAT_VERSION = 1
 FORMAT_KEY = b"coverdex.catalogue"
@@ -165,6 +166,9 @@ class RowGroup:
         self, row: Mapping[str, Any], stored: Any, scale: float | None
     ) -> Reading | Rejection:
         record = PerformanceRecord.from_row(row)
+        if misfit := record.misfit():
+            message = f"{record.performance_id}: {misfit}"
+            return Rejection(str(self.path), record.performance_id, WRONG_METADATA, message)
         try:
             return Reading(record, self._chroma_of(row, stored, scale), self.path)
         except InvalidChromaError as error:
@@ -188,8 +192,13 @@ class RowGroup:
             )
         flat = stored.values.to_numpy(zero_copy_only=False)
         n_frames = row.get("n_frames")
-        n_frames = len(flat) / N_PITCH_CLASSES if n_frames is None else n_frames
-        if len(flat) != n_frames * N_PITCH_CLASSES:
+        if n_frames is None and len(flat) % N_PITCH_CLASSES:
+            raise InvalidChromaError(
+                f"chroma has {len(flat)} values, no multiple of {N_PITCH_CLASSES}; "
+                f"give {N_PITCH_CLASSES} values per frame",
+                reason="wrong-shape",
+            )
+        if n_frames is not None and len(flat) != n_frames * N_PITCH_CLASSES:
             raise InvalidChromaError(
                 f"chroma has {len(flat)} values and n_frames is {n_frames:g}; "
                 f"give n_frames x {N_PITCH_CLASSES} values",
@@ -212,7 +221,7 @@ def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
             ids = file.read_row_group(number, columns=["performance_id"]).column(0).to_pylist()
             for position, performance_id in enumerate(ids):
                 where = f"row {position} of row group {number}"
-                if not performance_id:
+                if not (performance_id and performance_id.strip()):
                     message = f"{where} has no performance_id; give it one"
                     rejections.append(Rejection(str(path), None, NO_ID, message))
                 elif performance_id in seen:
@@ -257,6 +266,7 @@ def _check_schema(path: Path) -> pa.Schema:
             f"{path} has catalogue format {version} and this Coverdex reads {FORMAT_VERSION}; "
             "upgrade Coverdex"
         )
+    _check_ids_are_text(path, schema.field("performance_id").type)
     field = schema.field("chroma")
     if not (pa.types.is_list(field.type) or pa.types.is_large_list(field.type)):
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
@@ -266,6 +276,13 @@ def _check_schema(path: Path) -> pa.Schema:
     elif not pa.types.is_floating(value_type):
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
     return schema
+
+
+def _check_ids_are_text(path: Path, kind: pa.DataType) -> None:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if not (any(is_of(kind) for is_of in texts) or pa.types.is_null(kind)):
+        raise CoverdexError(f"{path}: column performance_id is {kind}; give text")
 
 
 def _scale_of(field: pa.Field) -> float | None:

@@ -13,6 +13,7 @@ out here and there. Columns that a catalogue has and Coverdex does not know (``c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +36,17 @@ RECORD_SCHEMA = pa.schema(
     ]
 )
 
-#: Columns that describe the chroma rather than the recording; no extra column may use their names.
-CHROMA_COLUMNS = ("frame_rate", "kind", "n_frames", "chroma", "duration", "embedding")
+#: Columns that describe the chroma, or what an encoder made of it, rather than the recording; no
+#: extra column may use their names.
+CHROMA_COLUMNS = (
+    "frame_rate",
+    "kind",
+    "n_frames",
+    "chroma",
+    "duration",
+    "embedding",
+    "encoder_id",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,16 @@ class PerformanceRecord:
                 "of its own in a catalogue; rename it"
             )
 
+    def misfit(self) -> str | None:
+        """Say which known column has a value of another type than it holds, None where all fit."""
+        for column in RECORD_SCHEMA:
+            value = getattr(self, column.name)
+            try:
+                pa.scalar(value, column.type)
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+                return f"{column.name} is {value!r}; give {column.type}, or nothing"
+        return None
+
     def as_row(self) -> dict[str, Any]:
         """Return the record as one flat row: the known columns, then the extra ones."""
         known = {name: getattr(self, name) for name in RECORD_SCHEMA.names}
@@ -97,7 +117,7 @@ class PerformanceRecord:
     def from_row(cls, row: Mapping[str, Any]) -> PerformanceRecord:
         """Make a record of a flat row; columns about the chroma are left out.
 
-        Empty strings become None, so that "unknown" has one spelling.
+        Empty strings, and NaN as pandas writes it, become None, so that "unknown" has one spelling.
 
         Raises
         ------
@@ -105,12 +125,18 @@ class PerformanceRecord:
             If the row has no performance id.
         """
         cleaned: dict[str, Any] = {
-            name: None if isinstance(value, str) and not value.strip() else value
+            name: None if _is_unknown(value) else value
             for name, value in row.items()
             if name not in CHROMA_COLUMNS
         }
         known = {name: cleaned.pop(name, None) for name in RECORD_SCHEMA.names}
         return cls(**known, extra=cleaned)
+
+
+def _is_unknown(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isnan(value)
+    return isinstance(value, str) and not value.strip()
 
 
 def records_schema(

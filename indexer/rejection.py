@@ -40,6 +40,7 @@ NO_FEATURE_FILE = "no-feature-file"
 NO_METADATA = "no-metadata"
 METADATA_DISAGREES = "metadata-disagrees"
 UNRECOGNISED_FILE = "unrecognised-file"
+WRONG_METADATA = "wrong-metadata"
 OTHER_KIND = "other-kind"
 NO_ID = "no-id"
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 from .embedding_shards import (
     ENCODER_ID_KEY,
@@ -27,7 +28,10 @@ from .embedding_shards import (
     read_shard_header,
     shard_name,
 )
-from .rejection import LISTED_TWICE, NO_ID, Rejection
+from .file_names import check_is_text
+from .index_as_source import check_is_no_index
+from .rejection import LISTED_TWICE, NO_ID, Rejection, summarise_rejections
+from .shipped_encoder import shipped_encoder
 
 #: How far from 1 the length of an embedding may be; float16 copies of unit vectors stay within.
 LENGTH_TOLERANCE = 1e-2
@@ -44,7 +48,7 @@ class ShardContents:
     performances : pyarrow.Table
         Metadata, one row per embedding.
     encoder_id, encoder_name : str
-        Who made the embeddings.
+        Who made the embeddings; the name is the id where nobody knows it.
     rejections : list of Rejection
         Those that the shards carry, and rows that are wrong.
     """
@@ -72,16 +76,22 @@ def find_shards(path: str | Path) -> list[Path]:
     NotFoundError
         If there is nothing at ``path``.
     CoverdexError
-        If the folder's plan says that shards are missing.
+        If the folder's plan says that shards are missing or of something else, if it is an index
+        (:mod:`.index_as_source`), or if a name is not UTF-8.
     """
     path = Path(path)
+    check_is_text(path)
     if not path.exists():
         raise NotFoundError(f"no shards at {path}; give a folder or a Parquet file of embeddings")
+    check_is_no_index(path)
     if not path.is_dir():
         return [path]
     plan = ShardPlan.read(path)
     if plan is None:
-        return sorted(path.glob("*.parquet"))
+        found = sorted(path.glob("*.parquet"))
+        for shard in found:
+            check_is_text(shard)
+        return found
     shards = [path / shard_name(number) for number in range(plan.n_shards)]
     missing = [shard.name for shard in shards if not shard.is_file()]
     if missing:
@@ -89,7 +99,26 @@ def find_shards(path: str | Path) -> list[Path]:
             f"{path} lacks {len(missing)} of {plan.n_shards} shards ({missing[0]} first); "
             "run coverdex embed again, it goes on where it stopped"
         )
+    _refuse_stale(path, shards, plan)
     return shards
+
+
+def _refuse_stale(folder: Path, shards: Sequence[Path], plan: ShardPlan) -> None:
+    """Refuse shards that were made of something else than the plan says."""
+    if not plan.fingerprints:  # an earlier release wrote the plan
+        return
+    stale = [
+        shard.name
+        for shard, fingerprint in zip(shards, plan.fingerprints, strict=True)
+        if read_shard_header(shard).fingerprint != fingerprint
+    ]
+    if stale:
+        raise CoverdexError(
+            f"{len(stale)} of {plan.n_shards} shards in {folder} are not of the catalogue as the "
+            f"plan has it ({', '.join(stale[:5])}{', ...' if len(stale) > 5 else ''}): its files, "
+            "metadata or encoder were others, or lay elsewhere; run coverdex embed again, every "
+            f"share of it, or remove {PLAN_NAME} to take all shards in the folder as they are"
+        )
 
 
 def read_shards(
@@ -109,7 +138,8 @@ def read_shards(
     NotFoundError
         If there are no shards.
     IncompatibleError
-        If they are of several encoders.
+        If they are of several encoders, or bear the id of a shipped encoder, without its name, and
+        are of another dimension than it makes.
     CoverdexError
         If one is damaged, or none says which encoder made it, or dimensions differ.
     """
@@ -131,6 +161,11 @@ def read_shards(
     dimensions = {block.shape[1] for block in blocks if len(block)}
     if len(dimensions) > 1:
         raise CoverdexError(f"shards hold embeddings of dimensions {sorted(dimensions)}; give one")
+    if encoder_name in (None, encoder_id):  # of who has a name it is known already
+        shipped = shipped_encoder(encoder_id)
+        if shipped is not None:
+            _check_dimension(dimensions, shipped, paths[0])
+            encoder_name = shipped.name
     embeddings = np.concatenate([b for b in blocks if len(b)] or blocks[:1])
     performances = _joined(tables)
     keep = _first_of_each_id(performances, tables, paths, rejections)
@@ -139,6 +174,15 @@ def read_shards(
     return ShardContents(
         embeddings, performances, encoder_id, encoder_name or encoder_id, rejections
     )
+
+
+def _check_dimension(dimensions: set[int], encoder: Encoder, path: Path) -> None:
+    for dimension in dimensions - {encoder.dimension}:
+        raise IncompatibleError(
+            f"{path} holds embeddings of dimension {dimension} under the id {encoder.id}, and that "
+            f"encoder makes {encoder.dimension} of them; give embeddings as it makes them, or the "
+            "id of who made these"
+        )
 
 
 def read_shards_at(
@@ -151,8 +195,13 @@ def read_shards_at(
     NotFoundError, IncompatibleError, CoverdexError
         As :func:`find_shards` and :func:`read_shards`.
     """
-    contents = read_shards(find_shards(path), encoder_id=encoder_id, encoder_name=encoder_name)
-    plan = ShardPlan.read(Path(path))
+    shards, plan = find_shards(path), ShardPlan.read(Path(path))
+    if plan is not None and not plan.n_shards:
+        raise CoverdexError(
+            f"{path} holds no embeddings: the catalogue {plan.source} that was embedded has none "
+            f"to give ({summarise_rejections(plan.rejections)}); embed another"
+        )
+    contents = read_shards(shards, encoder_id=encoder_id, encoder_name=encoder_name)
     if plan is not None:
         contents.rejections[:0] = plan.rejections
     return contents
@@ -169,7 +218,7 @@ class _Shard:
 def _has_embeddings(path: Path) -> bool:
     try:
         return "embedding" in pq.read_schema(path).names
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowInvalid, OSError, UnicodeEncodeError):  # Arrow opens no odd names
         return False
 
 
@@ -180,7 +229,10 @@ def _read_shard(path: Path) -> _Shard:
     if missing:
         raise CoverdexError(f"{path} lacks the column {missing[0]!r}; give embeddings by id")
     if "encoder_id" in table.column_names:
-        for encoder_id in table.column("encoder_id").unique().to_pylist():
+        # In a shard of our own the header says who made it, and the column, of an earlier release,
+        # came from the catalogue and means something else.
+        ours = header.fingerprint is not None
+        for encoder_id in [] if ours else table.column("encoder_id").unique().to_pylist():
             header = _with_encoder(header, encoder_id, path)
         table = table.drop_columns(["encoder_id"])
     vectors = _vectors(table.column("embedding"), path)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from coverdex.encoder import CoverdexError, Encoder, NotFoundError
 from coverdex.indexer import (
@@ -19,6 +21,7 @@ from coverdex.indexer import (
     rejection_report_path,
     write_parquet_catalogue,
 )
+from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index, IndexEditor, IndexExistsError, IndexLockedError
 
 from .datacos_folder import DatacosFolder, made_up_catalogue
@@ -163,6 +166,33 @@ def test_nothing_left_to_index(
     assert len(read_rejections(rejection_report_path(tmp_path / "my.index"))) == 6
 
 
+def test_nothing_given_to_index(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    empty, out = tmp_path / "empty.parquet", tmp_path / "my.index"
+    write_parquet_catalogue(empty, [])
+    with pytest.raises(CoverdexError, match=r"the catalogue .*empty\.parquet is empty"):
+        build_index(empty, out, encoder=tiny_encoder)
+    embed_catalogue(open_catalogue(empty), tmp_path / "shards", encoder=tiny_encoder)
+    with pytest.raises(CoverdexError, match=r"no embeddings: the catalogue .*empty\.parquet that"):
+        build_index_from_shards(tmp_path / "shards", out)
+    columns = {"performance_id": pa.string(), "embedding": pa.list_(pa.float32())}
+    pq.write_table(pa.schema(columns).empty_table(), empty)
+    with pytest.raises(CoverdexError, match=r"nothing to index: .*empty\.parquet is empty"):
+        build_index_from_shards(empty, out, encoder_id="theirs-1")
+    assert not (tmp_path / "my.index.building").exists()
+    assert read_rejections(rejection_report_path(out)) == []
+
+
+def test_nothing_but_rejections(tmp_path: Path, tiny_encoder: Encoder) -> None:
+    nameless, out = tmp_path / "nameless.parquet", tmp_path / "my.index"
+    row = {"performance_id": "", "frame_rate": 10.0, "chroma": [0.5] * 12}
+    pq.write_table(pa.Table.from_pylist([row]), nameless)
+    with pytest.raises(CoverdexError, match=r"nothing to index: 1 rejected \(1 no-id\)"):
+        build_index(nameless, out, encoder=tiny_encoder)
+    assert [r.reason for r in read_rejections(rejection_report_path(out))] == ["no-id"]
+    with pytest.raises(RejectedError, match="strict"):
+        build_index(nameless, out, encoder=tiny_encoder, strict=True)
+
+
 def test_a_parquet_catalogue_gives_the_same_vectors(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
@@ -174,6 +204,27 @@ def test_a_parquet_catalogue_gives_the_same_vectors(
     one, other = Index.open(tmp_path / "a.index"), Index.open(tmp_path / "b.index")
     assert one.performances == other.performances
     assert other.embeddings == pytest.approx(one.embeddings, abs=1e-6)
+
+
+def test_a_column_of_encoder_ids_is_passed_over(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    path = tmp_path / "x.parquet"
+    write_parquet_catalogue(path, open_catalogue(datacos.root))
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("encoder_id", pa.array(["x", "y"] * 3)), path)
+    assert not open_catalogue(path).performances[0].extra
+    report = build_index(path, tmp_path / "my.index", encoder=tiny_encoder)
+    assert report.n_indexed == 6
+    index = Index.open(report.index)
+    assert index.manifest.encoder_id == tiny_encoder.id
+    assert "encoder_id" not in index.performances.column_names
+    # Earlier releases carried the column along into the shards.
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    shard = tmp_path / "shards" / "shard-00000.parquet"
+    table = pq.read_table(shard)
+    pq.write_table(table.append_column("encoder_id", pa.array(["x", "y"] * 3)), shard)
+    assert build_index_from_shards(shard, tmp_path / "b.index").n_indexed == 6
 
 
 def test_two_steps_give_what_one_gives(
@@ -206,13 +257,91 @@ def test_an_index_built_from_its_own_embeddings(
     assert other.manifest.encoder_id == tiny_encoder.id
 
 
+def test_an_index_is_no_source(
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    index, out = tmp_path / "a.index", tmp_path / "b.index"
+    build_index(datacos.root, index, encoder=tiny_encoder)
+    with pytest.raises(
+        CoverdexError, match=r"is an index already; .*index export .*a\.index --out"
+    ):
+        build_index_from_shards(index, out)
+    build_index_from_shards(index / "embeddings.parquet", out)
+    assert "without the metadata" in caplog.text
+    with IndexEditor(index) as editor:
+        editor.remove(["P_00"])
+        with pytest.raises(CoverdexError, match="does not know of 1 changes"):
+            build_index_from_shards(index / "embeddings.parquet", out, overwrite=True)
+        editor.compact()
+    caplog.clear()
+    file = index / Index.open(index).manifest.files["embeddings"].path
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    assert "without the metadata" in caplog.text
+    (index / Index.open(index).manifest.files["vectors"].path).unlink()  # only embeddings are left
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    (index / "manifest.json").write_text('{"of": "somebody else"}')
+    caplog.clear()
+    assert build_index_from_shards(file, out, overwrite=True).n_indexed == 5
+    assert not caplog.records
+
+
+def test_something_called_demo_is_told(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build_index(datacos.root, "demo", encoder=tiny_encoder)
+    in_the_way = rf"; {tmp_path / 'demo'} is in the way of the catalogue"
+    with pytest.raises(CoverdexError, match=f"is an index already.*{in_the_way}"):
+        build_index_from_shards("demo", "b.index")
+    with pytest.raises(CoverdexError, match=f"no hpcp features.*{in_the_way}"):
+        open_catalogue("demo")
+    with pytest.raises(CoverdexError, match=r"--out DIR` and give DIR$"):
+        build_index_from_shards(tmp_path / "demo", "b.index")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(open_catalogue("demo")) > 0
+
+
 def test_leftovers_of_a_killed_write_are_removed(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
-    (tmp_path / ".my.index.abc.tmp").mkdir()
-    (tmp_path / ".other.index.abc.tmp").mkdir()
+    (tmp_path / ".my.index.k3x_9abc.tmp").mkdir()
+    others = [".my.index.old.k3x_9abc.tmp", ".my.k3x_9abc.tmp", ".other.index.k3x_9abc.tmp"]
+    for name in others:
+        (tmp_path / name).mkdir()
     build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
-    assert [p.name for p in tmp_path.glob(".*")] == [".other.index.abc.tmp"]
+    assert sorted(p.name for p in tmp_path.glob(".*")) == others
+
+
+def test_leftovers_of_a_killed_assembly_are_removed(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    out = tmp_path / "new" / "my.index"  # whose parent is made
+    left = out.parent / ".my.index.k3x_9abc.tmp"
+    with only_maker(out):
+        left.mkdir()
+        with pytest.raises(CoverdexError, match="another process"):
+            build_index_from_shards(tmp_path / "shards", out)
+    assert left.exists()
+    build_index_from_shards(tmp_path / "shards", out)
+    assert sorted(p.name for p in out.parent.iterdir()) == ["my.index", "my.index.rejected.parquet"]
+
+
+def test_an_assembly_leaves_the_shards_of_an_interrupted_build(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    building, out = tmp_path / "my.index.building", tmp_path / "my.index"
+    embed_catalogue(open_catalogue(datacos.root), building, encoder=tiny_encoder)
+    before = sorted(building.iterdir())
+    build_index_from_shards(building, out)
+    assert sorted(building.iterdir()) == before
+    report = build_index(datacos.root, out, encoder=tiny_encoder, overwrite=True)
+    assert report.n_kept == 6
+    assert not building.exists()
 
 
 @pytest.mark.parametrize("epoch", ["yesterday", "1" * 30])
@@ -226,6 +355,28 @@ def test_a_wrong_epoch_is_refused(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     with pytest.raises(CoverdexError, match="SOURCE_DATE_EPOCH"):
         build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["da-tacos"]  # before any work
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"factory": "IVFx,Flat"}, "cannot make 'IVFx,Flat' of vectors of dimension 64: could not"),
+        ({"factory": "PQ7"}, "cannot make 'PQ7' .*: .*multiple of the number of subquantizers"),
+        ({"recall": 0.0}, "recall wanted is 0"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_encoder: Encoder,
+    options: dict[str, Any],
+    wrong: str,
+) -> None:
+    with pytest.raises(CoverdexError, match=wrong):
+        build_index(datacos.root, tmp_path / "my.index", encoder=tiny_encoder, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["da-tacos"]
 
 
 @pytest.mark.shared

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import pytest
 from coverdex.cli import main
 from coverdex.encoder import DEFAULT_CHECKPOINT
 from coverdex.indexer import read_rejections
+from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
 
 from .datacos_folder import DatacosFolder, made_up_catalogue, made_up_chroma, write_feature_file
@@ -118,6 +121,18 @@ def test_info(index: Path, run: Run) -> None:
     assert run("index", "info", index.parent / "nowhere").code == 3
 
 
+@pytest.mark.parametrize("command", ["info", "verify", "compact"])
+def test_an_index_of_an_odd_name(index: Path, run: Run, command: str) -> None:
+    odd = index.with_name(os.fsdecode(b"caf\xe9.index"))
+    try:
+        index.rename(odd)
+    except OSError:
+        pytest.skip("this file system takes no names that are not UTF-8")
+    answer = run("index", command, odd)
+    assert answer.code == 1
+    assert r"caf\xe9.index is not UTF-8; rename it" in answer.err
+
+
 def test_embed_then_build(
     datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, index: Path, run: Run
 ) -> None:
@@ -159,6 +174,8 @@ def test_embed_files_by_name_and_by_list(
     assert "no list at" in missing.err
     assert run("embed", datacos.root, files[0], "--out", tmp_path / "x").code == 2
     assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "half").code == 2
+    assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "²/2").code == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_add_update_remove(
@@ -194,6 +211,29 @@ def test_add_update_remove(
     assert unknown.code == 3
     assert "1 of 1 performances to update are not in" in unknown.err
     assert run("index", "update", index, datacos.root, *encoder).code == 0
+
+
+def test_lists_of_ids(
+    index: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_bytes("\ufeffP_00\r\nP_01\r\n".encode())  # as Windows writes it
+    assert run("index", "remove", index, "--list", ids, "--json").document == {
+        "removed": ["P_00", "P_01"], "unknown": []
+    }  # fmt: skip
+    ids.write_bytes(b"P_10\ncaf\xe9\n")
+    wrong = run("index", "remove", index, "--list", ids)
+    assert wrong.code == 1
+    assert f"{ids} is not UTF-8 in line 2" in wrong.err
+    ids.write_bytes(b"\n \n")
+    for empty in (run("index", "remove", index, "--list", ids),
+                  run("embed", "--list", ids, "--out", tmp_path / "x")):  # fmt: skip
+        assert empty.code == 2
+        assert "is empty" in empty.err
+    assert run("index", "remove", index, "P_10", "--list", ids).code == 0
+    typed = io.TextIOWrapper(io.BytesIO(b"P_11\n"))
+    monkeypatch.setattr(sys, "stdin", typed)
+    assert "removed 1" in run("index", "remove", index, "--list", "-").out
 
 
 def test_an_addition_is_searched_and_survives_compaction(
@@ -271,6 +311,26 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
 
 
+def test_an_addition_of_nothing_fails(
+    index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    encoder = ["--encoder", tiny_checkpoint]
+    absent, empty = tmp_path / "absent.h5", tmp_path / "empty.h5"
+    empty.write_bytes(b"")
+    good = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    missing = run("index", "add", index, absent, *encoder, "--json")
+    assert missing.code == 3
+    assert [r["reason"] for r in missing.document["rejections"]] == ["no-feature-file"]
+    assert f"no file {absent}" in missing.err.splitlines()[-1]
+    odd = f"{tmp_path}//./absent.h5"
+    assert run("index", "add", index, odd, *encoder).code == 3
+    assert run("index", "add", index, empty, *encoder).code == 1
+    assert run("index", "add", index, empty, absent, *encoder).code == 1
+    assert run("index", "add", index, absent, good, *encoder).code == 0
+    assert run("index", "update", index, good, absent, *encoder, "--strict").code == 3
+    assert run("index", "add", index, absent, good, *encoder, "--update", "--strict").code == 1
+
+
 def test_what_the_plan_of_shards_rejected_is_told(
     index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
@@ -319,6 +379,16 @@ def test_export_embeddings(index: Path, tmp_path: Path, run: Run) -> None:
     assert Index.open(again).metadata("P_00")["title"] == "Title of P_00"
     assert run("index", "export", index, "--out", tmp_path / "p").code == 1
     assert run("index", "export", index, "--out", tmp_path / "x", "--where", "year>1").code == 2
+
+
+def test_leftovers_of_a_killed_export_are_removed(index: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "exports" / "today"
+    left = out.parent / ".today.k3x_9abc.tmp"
+    with only_maker(out):
+        left.mkdir()
+        assert run("index", "export", index, "--out", out).code == 1
+    assert run("index", "export", index, "--out", out).code == 0
+    assert [path.name for path in out.parent.iterdir()] == ["today"]
 
 
 def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:

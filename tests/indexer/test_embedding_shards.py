@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,8 @@ from coverdex.indexer import (
     open_catalogue,
     read_shards,
 )
-from coverdex.indexer.embedding import only_writer
 from coverdex.indexer.embedding_shards import read_shard_header
+from coverdex.indexer.only_writer import only_writer
 from coverdex.indexer.preparation import prepared_parts
 from coverdex.indexer.shard_reading import find_shards, holds_shards
 
@@ -163,6 +164,30 @@ def test_shares_make_the_same_shards(
     ]
     with pytest.raises(CoverdexError, match="3/2"):
         embed(catalogue_folder, tmp_path / "shared", tiny_encoder, share=(3, 2))
+
+
+def test_stale_shards_are_told(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    shards = embed(catalogue_folder, tmp_path / "shards", tiny_encoder).folder
+    catalogue_folder.describe("W_0", "P_00", perf_title="Corrected")  # in the first shard
+    catalogue_folder.describe("W_9", "P_91", perf_title="Corrected")  # in the last
+    catalogue_folder.write_metadata()
+    embed(catalogue_folder, shards, tiny_encoder, share=(1, 2))
+    assert len(find_shards(shards)) == 3  # the shares are what was stale
+    catalogue_folder.describe("W_4", "P_40", perf_title="Corrected")  # in the second
+    catalogue_folder.write_metadata()
+    embed(catalogue_folder, shards, tiny_encoder, share=(1, 2))
+    with pytest.raises(CoverdexError, match=r"1 of 3 shards .*plan has it \(shard-00001.parquet\)"):
+        find_shards(shards)
+    plan = json.loads((shards / "plan.json").read_text())
+    (shards / "plan.json").unlink()
+    assert len(find_shards(shards)) == 3
+    del plan["fingerprints"]  # as earlier releases wrote it
+    (shards / "plan.json").write_text(json.dumps(plan))
+    assert len(find_shards(shards)) == 3
+    embed(catalogue_folder, shards, tiny_encoder, share=(2, 2))
+    assert "Corrected" in read_shards(find_shards(shards)).performances.column("title").to_pylist()
 
 
 def test_one_writer(catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder) -> None:
@@ -349,3 +374,26 @@ def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
     pq.write_table(table.drop_columns(["embedding"]), tmp_path / "d.parquet")
     with pytest.raises(CoverdexError, match="'embedding'"):
         read_shards([tmp_path / "d.parquet"])
+
+
+def test_the_name_of_a_shipped_encoder_is_found_by_its_id(tmp_path: Path) -> None:
+    shipped = Encoder.load()
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=shipped.id)
+    contents = read_shards([path])
+    assert (contents.encoder_id, contents.encoder_name) == (shipped.id, shipped.name)
+    named = pq.read_table(path).replace_schema_metadata(
+        {"coverdex.encoder_id": shipped.id, "coverdex.encoder_name": shipped.id}
+    )
+    pq.write_table(named, path)  # of an index that was imported when nobody looked
+    assert read_shards([path]).encoder_name == shipped.name
+    for stranger in ("theirs-1", f"{shipped.name}-000000000000"):
+        path = foreign(tmp_path / "b.parquet", unit(2), encoder_id=stranger)
+        assert read_shards([path]).encoder_name == stranger
+
+
+def test_a_shipped_encoder_makes_embeddings_of_one_dimension(tmp_path: Path) -> None:
+    shipped = Encoder.load()
+    path = foreign(tmp_path / "a.parquet", unit(2, 32), encoder_id=shipped.id)
+    with pytest.raises(IncompatibleError, match=r"a\.parquet holds embeddings of dimension 32"):
+        read_shards([path])
+    assert read_shards([foreign(path, unit(2, 32))]).embeddings.shape == (2, 32)

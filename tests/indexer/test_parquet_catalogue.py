@@ -11,15 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.encoder import Chroma, CoverdexError, InvalidChromaError, NotFoundError
+from coverdex.encoder import Chroma, CoverdexError, Encoder, InvalidChromaError, NotFoundError
 from coverdex.indexer import (
     ParquetCatalogueWriter,
     PerformanceRecord,
     Rejection,
+    add_catalogue,
+    build_index,
     open_catalogue,
     write_parquet_catalogue,
 )
 from coverdex.indexer.parquet_catalogue import ParquetCatalogue
+from coverdex.search import IndexEditor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,7 +124,8 @@ WRONG_ROWS = {
 
 def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
     rows = [good_row("good_1"), *(good_row(why, **row) for why, row in WRONG_ROWS.items())]
-    rows += [good_row("good_1"), good_row("")]
+    rows += [good_row("good_1"), good_row(""), good_row("  ")]
+    rows += [good_row("part-of-a-frame", chroma=[0.5] * 30, n_frames=None)]
     rows += [good_row("null-values", chroma=[None] * 60), good_row("no-list", chroma=None)]
     rows += [good_row("good_2", n_frames=None, kind=None)]
     path = tmp_path / "wrong.parquet"
@@ -131,11 +135,41 @@ def test_each_wrong_row_is_rejected_and_the_rest_read(tmp_path: Path) -> None:
     found = {r.performance: r.reason for r in catalogue.rejections}
     expected = {why: ("other-kind" if why == "kind" else why) for why in WRONG_ROWS}
     expected |= {"good_1": "listed-twice", "null-values": "not-finite", "no-list": "no-frames"}
+    expected |= {"part-of-a-frame": "wrong-shape"}
     assert found == {None: "no-id", **expected}
+    assert sum(r.performance is None for r in catalogue.rejections) == 2
     assert all(str(path) == r.path for r in catalogue.rejections)
     n_rejections = len(catalogue.rejections)
     assert len(list(catalogue)) == 2  # and iterating again does not count them twice
     assert len(catalogue.rejections) == n_rejections
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("year", [2**40, 2000]),
+        ("year", [1e12, float("nan")]),
+        ("year", ["soon", None]),
+        ("title", [1, None]),
+        ("instrumental", ["yes", None]),
+    ],
+)
+def test_metadata_of_another_type_is_rejected(
+    tmp_path: Path, tiny_encoder: Encoder, column: str, values: list[Any]
+) -> None:
+    rows = [good_row("a", chroma=made_up_chroma(1, 90).ravel().tolist(), n_frames=None)]
+    rows.append(rows[0] | {"performance_id": "b"})
+    table = pa.Table.from_pylist(rows).append_column(column, pa.array(values))
+    pq.write_table(table, tmp_path / "x.parquet")
+    report = build_index(tmp_path / "x.parquet", tmp_path / "x.index", encoder=tiny_encoder)
+    assert [(r.performance, r.reason) for r in report.rejections] == [("a", "wrong-metadata")]
+    assert f"a: {column} is {values[0]!r}; give " in report.rejections[0].message
+    assert report.n_indexed == 1
+    with IndexEditor(report.index) as editor:
+        editor.remove(["b"])
+        added = add_catalogue(editor, open_catalogue(tmp_path / "x.parquet"), encoder=tiny_encoder)
+    assert added.added == ["b"]
+    assert [r.reason for r in added.rejections] == ["wrong-metadata"]
 
 
 @pytest.mark.parametrize("column", ["performance_id", "frame_rate", "chroma"])
@@ -144,6 +178,17 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     del row[column]
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
     with pytest.raises(CoverdexError, match=column):
+        open_catalogue(tmp_path / "x.parquet")
+
+
+def test_ids_are_text(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([good_row("a"), good_row("b")])
+    texts = table.column("performance_id").combine_chunks()
+    for ids in (texts.dictionary_encode(), texts.cast(pa.large_string())):
+        pq.write_table(table.set_column(0, "performance_id", ids), tmp_path / "x.parquet")
+        assert len(list(open_catalogue(tmp_path / "x.parquet"))) == 2
+    pq.write_table(table.set_column(0, "performance_id", pa.array([1, 2])), tmp_path / "x.parquet")
+    with pytest.raises(CoverdexError, match="performance_id is int64; give text"):
         open_catalogue(tmp_path / "x.parquet")
 
 

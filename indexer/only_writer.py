@@ -1,0 +1,44 @@
+"""One writer at a time: a folder of shards, held against other processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..encoder.errors import CoverdexError
+
+
+@contextmanager
+def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]:
+    """Hold a folder of shards against other processes; it is made if need be.
+
+    A run that makes all shards holds the folder alone; runs that make a share each hold it
+    together, each its own share. The system lets go when a process ends, however it ends.
+
+    Raises
+    ------
+    CoverdexError
+        If another process holds it, or the share is not ``i`` of ``n``.
+    """
+    position, n_shares = share
+    if not 1 <= position <= n_shares:
+        raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = "lock"
+    wanted = [(whole, fcntl.LOCK_EX)]
+    if n_shares > 1:
+        wanted = [(whole, fcntl.LOCK_SH), (f"lock-{position}-of-{n_shares}", fcntl.LOCK_EX)]
+    with ExitStack() as held:
+        for name, mode in wanted:
+            descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
+            held.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CoverdexError(
+                    f"another process is writing shards to {folder}; wait for it, or end it"
+                ) from None
+        yield
