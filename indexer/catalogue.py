@@ -60,6 +60,10 @@ class CataloguePart(Protocol):
         """Digest of what would be read, without reading it: names, sizes, times, metadata."""
         ...
 
+    def contents(self) -> str:
+        """Digest of what every machine sees of it, wherever it lies: sizes, metadata."""
+        ...
+
     def read(self) -> Iterator[Reading | Rejection]:
         """Read each performance, or say why it is rejected."""
         ...

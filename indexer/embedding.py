@@ -20,7 +20,7 @@ five minutes of music at 11 frames per second. ``docs/bulk-indexing.md`` has mea
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -83,6 +83,7 @@ class _PlannedShard:
     path: Path
     parts: tuple[CataloguePart, ...]
     fingerprint: str
+    contents: str
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
@@ -168,7 +169,7 @@ def embed_into(
         encoder_id=encoder.id,
         n_shards=len(plan),
         rejections=catalogue.found_when_opened,
-        fingerprints=tuple(shard.fingerprint for shard in plan),
+        contents=tuple(shard.contents for shard in plan),
     ).write(folder)
     if n_shares == 1:
         _remove_leftovers(folder, keep=plan)
@@ -208,13 +209,20 @@ def _plan(
     for number, part in enumerate(parts, start=1):
         waiting.append(part)
         if sum(map(len, waiting)) >= shard_size or number == len(parts):
-            digest = hashlib.sha256(encoder.id.encode())
-            for member in waiting:
-                digest.update(member.fingerprint().encode())
             path = folder / shard_name(len(shards))
-            shards.append(_PlannedShard(path, tuple(waiting), digest.hexdigest()))
+            fingerprint = _joint(encoder, (member.fingerprint() for member in waiting))
+            contents = _joint(encoder, (member.contents() for member in waiting))
+            shards.append(_PlannedShard(path, tuple(waiting), fingerprint, contents))
             waiting = []
     return shards
+
+
+def _joint(encoder: Encoder, digests: Iterable[str]) -> str:
+    """Make one digest of an encoder and of those of parts."""
+    digest = hashlib.sha256(encoder.id.encode())
+    for each in digests:
+        digest.update(each.encode())
+    return digest.hexdigest()
 
 
 def _embed_shard(
@@ -257,6 +265,7 @@ def _embed_shard(
         encoder_id=encoder.id,
         encoder_name=encoder.name,
         fingerprint=shard.fingerprint,
+        contents=shard.contents,
     )
     if progress is not None:
         progress(done + n_seen, total)

@@ -20,10 +20,10 @@ column                type                      meaning
 ====================  ========================  ==================================================
 
 The schema's key-value metadata says who made the embeddings, ``coverdex.encoder_id`` and
-``coverdex.encoder_name``; of which part of a catalogue, ``coverdex.fingerprint``; and what of that
-part was rejected, ``coverdex.rejections`` (JSON). Beside the shards, ``plan.json`` says how many
-there will be and what each is made of, so that neither an unfinished folder nor one with shards of
-an earlier state of the catalogue is taken for a whole one.
+``coverdex.encoder_name``; of which part of a catalogue, ``coverdex.fingerprint`` and
+``coverdex.contents``; and what of that part was rejected, ``coverdex.rejections`` (JSON). Beside
+the shards, ``plan.json`` says how many there will be and what each is made of, so that neither an
+unfinished folder nor one with shards of an earlier state of the catalogue is taken for a whole one.
 
 Shards made elsewhere
 ---------------------
@@ -55,6 +55,7 @@ from .rejection import Rejection
 ENCODER_ID_KEY = b"coverdex.encoder_id"
 ENCODER_NAME_KEY = b"coverdex.encoder_name"
 FINGERPRINT_KEY = b"coverdex.fingerprint"
+CONTENTS_KEY = b"coverdex.contents"
 REJECTIONS_KEY = b"coverdex.rejections"
 
 PLAN_NAME = "plan.json"
@@ -72,15 +73,16 @@ class ShardPlan:
     n_shards : int
     rejections : tuple of Rejection
         What opening the catalogue found; what reading finds is in the shards.
-    fingerprints : tuple of str
-        Of the part of the catalogue that each shard is made of; empty in plans of earlier releases.
+    contents : tuple of str
+        Digest of the part of the catalogue that each shard is made of, the same on every machine;
+        empty in plans of before it was kept.
     """
 
     source: str
     encoder_id: str
     n_shards: int
     rejections: tuple[Rejection, ...]
-    fingerprints: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write ``plan.json``, the same bytes for the same plan."""
@@ -93,10 +95,10 @@ class ShardPlan:
         try:
             document = json.loads(path.read_bytes())
             rejections = tuple(Rejection(**found) for found in document.pop("rejections"))
-            fingerprints = tuple(document.pop("fingerprints", ()))
-            plan = cls(rejections=rejections, fingerprints=fingerprints, **document)
-            if fingerprints and len(fingerprints) != plan.n_shards:
-                raise ValueError(f"{len(fingerprints)} fingerprints, {plan.n_shards} shards")
+            contents = tuple(document.pop("contents", ()))
+            plan = cls(rejections=rejections, contents=contents, **document)
+            if contents and len(contents) != plan.n_shards:
+                raise ValueError(f"contents of {len(contents)} shards, {plan.n_shards} shards")
             return plan
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -112,7 +114,10 @@ class ShardHeader:
     ----------
     encoder_id, encoder_name : str or None
     fingerprint : str or None
-        Of the part of a catalogue that it was made of.
+        Of the part of a catalogue that it was made of: paths, sizes, times and metadata, to go on
+        on the same machine.
+    contents : str or None
+        Of the same part without what differs from machine to machine: sizes and metadata.
     rejections : tuple of Rejection
         What of that part could not be embedded.
     n_rows : int
@@ -122,6 +127,7 @@ class ShardHeader:
     encoder_id: str | None
     encoder_name: str | None
     fingerprint: str | None
+    contents: str | None
     rejections: tuple[Rejection, ...]
     n_rows: int
 
@@ -142,6 +148,7 @@ def write_shard(
     encoder_id: str,
     encoder_name: str,
     fingerprint: str,
+    contents: str,
 ) -> None:
     """Write one shard, complete or not at all.
 
@@ -154,7 +161,7 @@ def write_shard(
     durations, frame_rates : sequence of float, length n
         Seconds; Hz.
     rejections : iterable of Rejection
-    encoder_id, encoder_name, fingerprint : str
+    encoder_id, encoder_name, fingerprint, contents : str
     """
     # An extra column that this shard knows nothing of stays without a type: another shard may.
     metadata = records_table(records, records_schema(records, unknown=pa.null()))
@@ -172,6 +179,7 @@ def write_shard(
                 ENCODER_ID_KEY: encoder_id,
                 ENCODER_NAME_KEY: encoder_name,
                 FINGERPRINT_KEY: fingerprint,
+                CONTENTS_KEY: contents,
                 REJECTIONS_KEY: json.dumps([asdict(r) for r in rejections]),
             }
         )
@@ -212,6 +220,7 @@ def read_shard_header(path: Path) -> ShardHeader:
         encoder_id=text(ENCODER_ID_KEY),
         encoder_name=text(ENCODER_NAME_KEY),
         fingerprint=text(FINGERPRINT_KEY),
+        contents=text(CONTENTS_KEY),
         rejections=tuple(Rejection(**rejection) for rejection in rejections),
         n_rows=n_rows,
     )

@@ -83,6 +83,14 @@ class FeatureFileBatch:
             digest.update(repr((file.record, str(file.path), file_state(file.path))).encode())
         return digest.hexdigest()
 
+    def contents(self) -> str:
+        """Digest of the records and of each file's name and size."""
+        digest = hashlib.sha256(self.kind.encode())
+        for file in self.files:
+            size, _ = file_state(file.path) or (None, None)
+            digest.update(repr((file.record, file.path.name, size)).encode())
+        return digest.hexdigest()
+
     def read(self) -> Iterator[Reading | Rejection]:
         """Read each file, or say why it is rejected."""
         for file in self.files:

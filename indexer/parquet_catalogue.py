@@ -148,6 +148,12 @@ class RowGroup:
         state = (str(self.path), file_state(self.path), self.number, self.kind, self.rows)
         return hashlib.sha256(repr(state).encode()).hexdigest()
 
+    def contents(self) -> str:
+        """Digest of the file's size, and of which rows are read."""
+        size, _ = file_state(self.path) or (None, None)
+        state = (size, self.number, self.kind, self.rows)
+        return hashlib.sha256(repr(state).encode()).hexdigest()
+
     def read(self) -> Iterator[Reading | Rejection]:
         """Read each row, or say why it is rejected."""
         wanted = set(self.rows)

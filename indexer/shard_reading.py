@@ -105,18 +105,16 @@ def find_shards(path: str | Path) -> list[Path]:
 
 def _refuse_stale(folder: Path, shards: Sequence[Path], plan: ShardPlan) -> None:
     """Refuse shards that were made of something else than the plan says."""
-    if not plan.fingerprints:  # an earlier release wrote the plan
-        return
     stale = [
         shard.name
-        for shard, fingerprint in zip(shards, plan.fingerprints, strict=True)
-        if read_shard_header(shard).fingerprint != fingerprint
+        for shard, contents in zip(shards, plan.contents, strict=False)  # old plans have none
+        if read_shard_header(shard).contents not in (contents, None)
     ]
     if stale:
         raise CoverdexError(
             f"{len(stale)} of {plan.n_shards} shards in {folder} are not of the catalogue as the "
             f"plan has it ({', '.join(stale[:5])}{', ...' if len(stale) > 5 else ''}): its files, "
-            "metadata or encoder were others, or lay elsewhere; run coverdex embed again, every "
+            "metadata or encoder were others; run coverdex embed again, every "
             f"share of it, or remove {PLAN_NAME} to take all shards in the folder as they are"
         )
 
