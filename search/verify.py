@@ -102,8 +102,7 @@ def verify_index(path: str | Path) -> Verification:
 
 def _damage_of_log(log: Path, manifest: Manifest) -> list[str]:
     try:
-        for _ in read_log(log, generation=manifest.generation, dimension=manifest.dimension):
-            pass
+        read_log(log, generation=manifest.generation, dimension=manifest.dimension)
     except IndexFormatError as error:
         return [str(error)]
     return []
