@@ -237,7 +237,9 @@ class IndexEditor:
         with self._guard:
             now = self._ready()
             old = self._manifest
-            if not now.is_changed and factory in (None, old.factory):
+            # Changes that undo each other leave nothing but a log, which would grow for ever.
+            is_changed = now.is_changed or self._following.log_sequence > 0
+            if not is_changed and factory in (None, old.factory):
                 return old
             planned = "reason" in old.plan
             manifest = compacted(self._folder, now, factory or (AUTO if planned else old.factory))

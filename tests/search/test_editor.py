@@ -255,6 +255,18 @@ def test_compacting_without_changes_does_nothing(folder: Path, editor: IndexEdit
     assert editor.index.manifest.generation == 2
 
 
+def test_changes_that_undo_each_other_are_compacted_too(
+    folder: Path, editor: IndexEditor, catalogue: MadeUp
+) -> None:
+    for _ in range(3):
+        editor.add([{"performance_id": "P_new"}], vectors(1), encoder_id=ENCODER_ID)
+        editor.remove("P_new")
+    assert editor.compact().generation == 2
+    assert not list(folder.glob("changes-*"))
+    assert state_in(Index.open(folder)) == state_of(catalogue)
+    assert editor.compact().generation == 2
+
+
 def test_one_editor_at_a_time(folder: Path, catalogue: MadeUp, editor: IndexEditor) -> None:
     with pytest.raises(IndexLockedError, match=f"process id {os.getpid()}"):
         IndexEditor(folder)
