@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from .change_log import ChangeLog, log_name
 from .changes import Change, Operation
 from .compaction import compacted, remove_unread
-from .errors import IndexFormatError, IndexLockedError, NotFoundError, PerformanceExistsError
+from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
 from .following import Following
 from .index import Index
 from .locks import WriterLock
@@ -72,7 +72,8 @@ class IndexEditor:
     Raises
     ------
     IndexLockedError
-        When another editor is at work on it, in this process or another.
+        When another editor is at work on it, in this process or another; also from each change,
+        when the folder was moved away or replaced since.
     NotFoundError, IndexFormatError
         As ``Index.open``.
 
@@ -308,8 +309,7 @@ class IndexEditor:
 
     def _ready(self) -> Snapshot:
         """Return the snapshot that a change starts from."""
-        if not self._lock.is_held:
-            raise IndexLockedError("this editor is closed; open another one")
+        self._lock.check()
         return self._now()
 
     def _append(self, change: Change) -> None:
@@ -323,6 +323,7 @@ class IndexEditor:
                 durable=self._durable,
             )
         self._log.append(change)
+        self._lock.check()  # nothing is acknowledged that went into a folder that is gone
         self._following.refresh()
 
     def _checked(
