@@ -43,6 +43,10 @@ def ids_of(candidates: list) -> list[str]:
         "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)",
         "IVF4,PQ64x4fsr,Refine(SQfp16)",
         "HNSW16",
+        "PQ16x4fs",  # these FAISS cannot restrict to some rows
+        "NSG16",
+        "Flat,RFlat",
+        "IVF4,RQ4x4",
     ],
 )
 def filtered_index(
