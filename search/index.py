@@ -96,6 +96,11 @@ class Index:
         return self._now().performances
 
     @property
+    def schema(self) -> pa.Schema:
+        """Columns of :attr:`performances` and their types, without making that table."""
+        return self._now().generation.performances.schema
+
+    @property
     def embeddings(self) -> NDArray[np.float32]:
         """All embeddings, shape (n, dimension), float32, read-only; sorted by performance id."""
         return self._now().embeddings
