@@ -44,8 +44,8 @@ def query(
         list[str] | None,
         typer.Option(
             "--where",
-            help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable, and "
-            "all must hold.",
+            help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable, "
+            "and all must hold.",
         ),
     ] = None,
     exclude_work: Annotated[

@@ -28,7 +28,7 @@ _ONE = re.compile(rf"\s*(?:{_QUOTED}|(?P<bare>(?![\"']).*?))\s*$", re.DOTALL)
 _NEXT_OF_LIST = re.compile(rf"\s*(?:{_QUOTED}|(?P<bare>(?![\"'])[^,]*?))\s*(?:,|$)")
 
 
-def read_condition(text: str) -> tuple[str, str, str | None | list[str | None]]:
+def read_condition(text: str) -> tuple[str, str, str | list[str | None] | None]:
     """Read the parts of a condition.
 
     Returns

@@ -30,6 +30,7 @@ from .changes import Change, Operation
 from .compaction import compacted, remove_unread
 from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
 from .following import Following
+from .given_metadata import as_table, cast_table
 from .index import Index
 from .locks import WriterLock
 from .manifest import Manifest
@@ -178,8 +179,8 @@ class IndexEditor:
             When one does not exist.
         """
         with self._guard:
-            names = _ids(performances)
             now = self._ready()
+            names = _ids(as_table(performances, now.generation.performances.schema))
             missing = [name for name in names if now.find(name) is None]
             if missing:
                 raise NotFoundError(
@@ -331,12 +332,7 @@ class IndexEditor:
     ) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
         """Bring what comes in into the index's form, or say what is wrong with it."""
         schema = self._now().generation.performances.schema
-        table = _as_table(performances)
-        if unknown := [name for name in table.column_names if name not in schema.names]:
-            raise IndexFormatError(
-                f"the index has no column {', '.join(map(repr, unknown))}; it has "
-                f"{', '.join(schema.names)}"
-            )
+        table = as_table(performances, schema)
         vectors = checked_embeddings(embeddings, table.num_rows)
         if vectors.shape[1] != self._manifest.dimension:
             raise IndexFormatError(
@@ -347,27 +343,11 @@ class IndexEditor:
         for missing in [name for name in schema.names if name not in table.column_names]:
             column = pa.nulls(table.num_rows, schema.field(missing).type)
             table = table.append_column(missing, column)
-        try:
-            table = table.select(schema.names).cast(schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise IndexFormatError(f"the metadata does not fit the index's: {error}") from None
-        return table.to_pylist(), vectors[order]
+        return cast_table(table, schema).to_pylist(), vectors[order]
 
 
-def _as_table(performances: Any) -> pa.Table:
-    if isinstance(performances, pa.Table):
-        return performances
-    rows = [dict(row) for row in performances]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        return pa.table({name: [row.get(name) for row in rows] for name in names})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise IndexFormatError(f"the metadata is of mixed types: {error}") from None
-
-
-def _ids(performances: Any) -> list[str]:
-    column = _as_table(performances)
-    if "performance_id" not in column.column_names:
+def _ids(performances: pa.Table) -> list[str]:
+    if "performance_id" not in performances.column_names:
         raise IndexFormatError("a performance has no id; every row needs its performance_id")
-    names: list[str] = column.column("performance_id").to_pylist()
+    names: list[str] = performances.column("performance_id").to_pylist()
     return names

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -181,8 +181,8 @@ def candidate_table(
     answers : sequence of sequences of Candidate
         One per query.
     schema : pyarrow.Schema
-        Of the index that answered, :attr:`Index.schema <coverdex.search.index.Index.schema>`: so that the columns are the same
-        whatever was found, and if nothing was.
+        Of the index that answered (:attr:`Index.schema`), so that the columns are the same whatever
+        was found, and if nothing was.
 
     Returns
     -------

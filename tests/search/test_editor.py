@@ -173,7 +173,38 @@ def test_adding_what_exists_and_removing_what_does_not(editor: IndexEditor) -> N
         ([{"performance_id": "P_n"}], vectors(1) * 3, "not L2-normalised"),
         ([{"performance_id": "P_n"}], unit(np.ones((1, 12))), "dimension 12"),
         ([{"performance_id": "P_n", "tempo": 3}], vectors(1), "no column 'tempo'"),
-        ([{"performance_id": "P_n", "year": "MCM"}], vectors(1), "year"),
+        (
+            [{"performance_id": "P_a", "year": "1900"}, {"performance_id": "P_n", "year": "MCM"}],
+            vectors(2),
+            "performance 'P_n' has 'MCM' in the column 'year', which holds int32",
+        ),
+        (
+            [{"performance_id": "P_a", "year": 1900}, {"performance_id": "P_n", "year": 2**40}],
+            vectors(2),
+            f"performance 'P_n' has {2**40} in the column 'year'",
+        ),
+        (
+            [{"performance_id": "P_n", "year": 2**64}],
+            vectors(1),
+            f"performance 'P_n' has {2**64} in the column 'year'",
+        ),
+        (
+            [{"performance_id": f"P_n{i}", "key": "C" if i < 2 else "\ud800"} for i in range(4)],
+            vectors(4),
+            r"performance 'P_n2' has '\\ud800' in the column 'key', which holds string",
+        ),
+        (
+            [{"performance_id": "P_a", "key": "C"}, {"performance_id": "P_n", "key": 3}],
+            vectors(2),
+            "performance 'P_n' has 3 in the column 'key'",
+        ),
+        (
+            [{"performance_id": "P_a", "title": "A" * 999 + "\udfff"}],
+            vectors(1),
+            r"has 'AAAA.*A\.\.\. in the column 'title'",
+        ),
+        ([{"performance_id": "P_n", "year": [1900]}], vectors(1), "'year' .*int32"),
+        ([{"performance_id": "\ud800"}], vectors(1), "in the column 'performance_id'"),
         ([{"performance_id": "P_n", "key": 3.5}], vectors(1), "key|metadata"),
         ([{"title": "x"}], vectors(1), "performance_id"),
         ([{"performance_id": "P_n"}, {"performance_id": "P_n"}], vectors(2), "more than once"),
@@ -189,6 +220,22 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     with pytest.raises(IndexFormatError, match=message):
         editor.add(rows, new, encoder_id=ENCODER_ID)
     assert not list(folder.glob("changes-*"))
+
+
+def test_whole_numbers_that_only_their_column_holds_are_taken(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    large = pa.array([2**64 - 1] * len(catalogue.ids), pa.uint64())
+    catalogue.write(tmp_path / "i", performances=catalogue.performances.append_column("n", large))
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_n", "n": 2**64 - 2}, {"performance_id": "P_m", "n": 3}]
+        editor.add(rows, vectors(2), encoder_id=ENCODER_ID)
+        with pytest.raises(IndexFormatError, match="'P_o' has -1 in the column 'n'"):
+            editor.add([{"performance_id": "P_o", "n": -1}], vectors(1), encoder_id=ENCODER_ID)
+        with pytest.raises(IndexFormatError, match="'P_7' has 'x' in the column 'n'"):
+            editor.update([{"performance_id": "P_7", "n": "x"}], vectors(1), encoder_id=ENCODER_ID)
+        editor.compact()
+        assert editor.index.metadata("P_n")["n"] == 2**64 - 2
 
 
 def test_vectors_of_another_encoder_are_refused(editor: IndexEditor) -> None:
