@@ -23,7 +23,7 @@ from coverdex.search import (
 from coverdex.search.manifest import FileRecord
 from coverdex.search.parts import write_mapped
 
-from .made_up import ENCODER_ID, MadeUp
+from .made_up import ENCODER_ID, MadeUp, make_up
 
 
 @pytest.fixture
@@ -82,12 +82,19 @@ def test_missing_and_truncated_files_are_seen_on_opening(folder: Path, name: str
     assert name in verify_index(folder).problems[0]
 
 
+def remove(folder: Path, name: str, *, compact: bool = False) -> None:
+    """Change an index, and hold none of its files afterwards."""
+    with IndexEditor(folder) as editor:
+        editor.remove(name)
+        if compact:
+            editor.compact()
+
+
 @pytest.mark.parametrize("change", ["compacted", "compacted twice", "overwritten"])
 def test_an_index_that_is_replaced_while_it_is_read_is_no_damage(
-    folder: Path, catalogue: MadeUp, monkeypatch: pytest.MonkeyPatch, change: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    with IndexEditor(folder) as editor:
-        editor.remove("P_0")  # so that there is a log, which a compaction removes
+    remove(folder, "P_0")  # so that there is a log, which a compaction removes
     read = verify.sha256_of
     changes: list[object] = []
 
@@ -95,11 +102,9 @@ def test_an_index_that_is_replaced_while_it_is_read_is_no_damage(
         if len(changes) < (2 if change == "compacted twice" else 1):
             changes.append(file)
             if change == "overwritten":
-                catalogue.shuffled(3).write(folder, overwrite=True)
+                make_up(50).write(folder, overwrite=True)
             else:
-                with IndexEditor(folder) as editor:
-                    editor.remove(f"P_{len(changes)}")
-                    editor.compact()
+                remove(folder, f"P_{len(changes)}", compact=True)
         return read(file)
 
     monkeypatch.setattr(verify, "sha256_of", read_while_it_is_changed)
@@ -124,9 +129,7 @@ def test_what_is_verified_is_not_removed_by_a_compaction(
 
     def compact_and_look(_file: Any) -> str:
         monkeypatch.undo()
-        with IndexEditor(folder) as editor:
-            editor.remove("P_1")
-            editor.compact()
+        remove(folder, "P_1", compact=True)
         there.extend(path.name for path in folder.glob("*.parquet"))
         return ""
 
