@@ -39,13 +39,14 @@ if TYPE_CHECKING:
         InvalidQueryError,
         PerformanceExistsError,
     )
-    from .export import candidate_table, export_embeddings, nearest_pairs, write_table
+    from .export import candidate_table, export_embeddings, nearest_pairs
     from .filters import Condition
     from .index import Index
     from .manifest import Manifest
     from .parts import write_embeddings
     from .plan import Plan
     from .queries import QueryVector, QueryVectors
+    from .table_files import write_table
     from .verify import Verification, verify_index
     from .writer import write_index
 
@@ -72,7 +73,7 @@ _HOME_OF = {
     "verify_index": "verify",
     "write_embeddings": "parts",
     "write_index": "writer",
-    "write_table": "export",
+    "write_table": "table_files",
 }
 
 __all__ = [

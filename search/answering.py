@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .candidate import Candidate
 from .filters import as_conditions
 from .nearest import Found, Restriction
-from .queries import checked_limit, is_usual_query
+from .queries import checked_limit, checked_names, is_usual_query
 from .ranking import TIE, ranked, stand_as_found
 from .snapshot import Snapshot
 
@@ -70,13 +70,8 @@ class Terms(NamedTuple):
         """
         restriction = None
         if where or exclude_works:
-            restriction = now.restriction(as_conditions(where), names(exclude_works))
+            restriction = now.restriction(as_conditions(where), checked_names(exclude_works))
         return cls(checked_limit(limit), restriction, one_per_work, exact)
-
-
-def names(said: str | Iterable[str]) -> list[str]:
-    """Take one name or many."""
-    return [said] if isinstance(said, str) else list(said)
 
 
 def plain_answer(now: Snapshot, vector: Any, limit: Any) -> list[Candidate] | None:

@@ -15,6 +15,12 @@ A record that is cut off by the end of the file was being written when its write
 disk was full; it was never acknowledged, and counts as not there. A record that is complete and
 does not match its checksum was damaged later: that is an error, never passed over in silence,
 because it was acknowledged. CRC-32 finds every flipped bit and every burst of up to 32.
+
+A complete record can be read by others before it is flushed. If the disk then refuses, its writer
+takes it away again, and the next one takes its place. So whoever reads on from where it stopped
+compares the four bytes before that place with those it read; where they are others, or are not
+there, the last record was taken back and the log is to be read from its beginning. Only the last
+one can have been: a record is followed by another only once it was acknowledged.
 """
 
 from __future__ import annotations
@@ -23,8 +29,8 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +47,32 @@ _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 
 HEADER_SIZE = _HEADER.size + _CRC.size
+
+
+class LogPlace(NamedTuple):
+    """How far a log was read: behind its header or behind one of its records.
+
+    Parameters
+    ----------
+    end : int
+        The byte behind it; 0 if not even the header is there.
+    sequence : int
+        The number of the record; 0 for the header.
+    checksum : bytes
+        The four bytes before ``end``: the checksum of the record's payload, or the header's.
+    """
+
+    end: int = 0
+    sequence: int = 0
+    checksum: bytes = b""
+
+
+#: Before the header.
+BEGINNING = LogPlace()
+
+
+class LogTakenBackError(Exception):
+    """What was read last is not in the log any more: read it from its beginning."""
 
 
 def log_name(generation: int) -> str:
@@ -73,8 +105,8 @@ def encode(change: Change, sequence: int) -> bytes:
 
 
 def read_log(
-    path: Path, *, generation: int, dimension: int, start: int = 0, sequence: int = 0
-) -> Iterator[tuple[Change, int]]:
+    path: Path, *, generation: int, dimension: int, after: LogPlace = BEGINNING
+) -> tuple[list[Change], LogPlace]:
     """Read the changes of a log.
 
     Parameters
@@ -83,40 +115,46 @@ def read_log(
         The log; one that does not exist, or whose header was cut off, holds no changes.
     generation, dimension : int
         Of the index that it should belong to.
-    start, sequence : int, default 0
-        Go on behind byte ``start``, where record number ``sequence`` ended.
+    after : LogPlace, optional
+        Go on from where an earlier reading stopped.
 
-    Yields
-    ------
-    change : Change
-    end : int
-        The byte behind its record.
+    Returns
+    -------
+    changes : list of Change
+        Those behind ``after``.
+    place : LogPlace
+        Where this reading stopped, to go on from there.
 
     Raises
     ------
     IndexFormatError
         When the log is damaged or belongs to another index.
+    LogTakenBackError
+        When what stands before ``after`` is not what was read then.
     """
+    known = len(after.checksum)
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            file.seek(after.end - known)
+            content = file.read()
     except FileNotFoundError:
-        return
-    with file:
-        if start == 0:
-            header = file.read(HEADER_SIZE)
-            if len(header) < HEADER_SIZE:
-                return
-            _check_header(header, path, generation, dimension)
-        else:
-            file.seek(start)
-        content = file.read()
-    end = max(start, HEADER_SIZE)
-    at = 0
-    while (found := _read_record(content, at, path, sequence + 1, dimension)) is not None:
+        content = b""
+    if content[:known] != after.checksum:
+        raise LogTakenBackError(path)
+    place, at = after, known
+    if after == BEGINNING:
+        header = content[:HEADER_SIZE]
+        if len(header) < HEADER_SIZE:
+            return [], BEGINNING
+        _check_header(header, path, generation, dimension)
+        place, at = LogPlace(HEADER_SIZE, 0, header[-_CRC.size :]), HEADER_SIZE
+    changes = []
+    while (found := _read_record(content, at, path, place.sequence + 1, dimension)) is not None:
         change, length = found
-        sequence += 1
         at += length
-        yield change, end + at
+        place = LogPlace(place.end + length, place.sequence + 1, content[at - _CRC.size : at])
+        changes.append(change)
+    return changes, place
 
 
 class ChangeLog:
@@ -146,16 +184,16 @@ class ChangeLog:
         durable: bool = True,
     ) -> None:
         self._path = path
-        self._sequence = sequence
         self._durable = durable
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         self._has_remains = False
-        self._end = end
+        # One attribute, so that an interrupt never finds the one set and the other not.
+        self._end_and_sequence = end, sequence
         try:
             os.ftruncate(self._file, end)  # what was cut off was never acknowledged
             if end == 0:
                 header = _HEADER.pack(_MAGIC, generation, dimension)
-                self._write(header + _crc(header))
+                self._write(header + _crc(header), sequence=0)
                 sync(path.parent)
         except BaseException:
             os.close(self._file)
@@ -164,37 +202,49 @@ class ChangeLog:
     def append(self, change: Change) -> None:
         """Add a change; it is on the disk when this returns.
 
+        Interrupted from the keyboard, the change is in the log as a whole or not at all.
+
         Raises
         ------
         OSError
             When the disk refuses, for example because it is full. The change then did not happen.
         """
-        self._write(encode(change, self._sequence + 1))
-        self._sequence += 1
+        sequence = self._end_and_sequence[1] + 1
+        self._write(encode(change, sequence), sequence=sequence)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: bytes, *, sequence: int) -> None:
         if self._has_remains:
             self._cut()
+        end = self._end_and_sequence[0]
+        done = end + len(content), sequence
+        written = 0
+        # What remains of a record would look like damage behind the next one. This is said before
+        # there is anything, because an interrupt can come between any two steps.
+        self._has_remains = True
         try:
             with naming(self._path):
-                written = 0
                 while written < len(content):
-                    written += os.pwrite(self._file, content[written:], self._end + written)
+                    written += os.pwrite(self._file, content[written:], end + written)
                 if self._durable:
                     _flush(self._file)
-        except BaseException:
-            # What remains of this record would look like damage behind the next one.
-            self._has_remains = True
-            self._cut()
+        except BaseException as error:
+            if written < len(content) or isinstance(error, OSError):
+                self._cut()
+            else:  # interrupted when all was written: others have seen it, so it stays
+                self._keep(done)
             raise
-        self._end += len(content)
+        self._keep(done)
+
+    def _keep(self, end_and_sequence: tuple[int, int]) -> None:
+        self._end_and_sequence = end_and_sequence
+        self._has_remains = False
 
     def _cut(self) -> None:
-        os.ftruncate(self._file, self._end)
+        os.ftruncate(self._file, self._end_and_sequence[0])
         self._has_remains = False
 
 

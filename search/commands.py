@@ -44,7 +44,8 @@ def query(
         list[str] | None,
         typer.Option(
             "--where",
-            help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable.",
+            help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable, "
+            "and all must hold.",
         ),
     ] = None,
     exclude_work: Annotated[
@@ -74,7 +75,7 @@ def query(
         raise typer.BadParameter("give one of --performance and --hpcp")
     if hpcp is None and (frame_rate is not None or encoder is not None):
         raise typer.BadParameter("--frame-rate and --encoder go with --hpcp")
-    if out is not None and out.suffix not in (".csv", ".jsonl", ".parquet"):
+    if out is not None and out.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         raise typer.BadParameter(f"--out {out} ends neither in .csv nor .jsonl nor .parquet")
     from .index import Index
 
@@ -93,7 +94,7 @@ def query(
         assert hpcp is not None
         asked, candidates = _ask_about_file(opened, hpcp, frame_rate, encoder, options)
     if out is not None:
-        _write(out, asked, candidates)
+        _write(out, opened, asked, candidates)
     if as_json:
         print(json.dumps(_document(opened, asked, candidates), ensure_ascii=False, indent=2))
     else:
@@ -132,11 +133,11 @@ def _ask_about_file(
     return asked, index.search(encoder.embed(chroma), exclude=own or (), **options)
 
 
-def _write(out: Path, asked: dict[str, Any], candidates: list[Candidate]) -> None:
+def _write(out: Path, index: Index, asked: dict[str, Any], candidates: list[Candidate]) -> None:
     from .export import candidate_table, write_table
 
     name = asked["performance_id"] or asked.get("path", "")
-    table = candidate_table([name], [candidates])
+    table = candidate_table([name], [candidates], schema=index.schema)
     n_rows = write_table([table], out, file_format=out.suffix.removeprefix("."))
     print(f"{n_rows} candidates written to {out}", file=sys.stderr)
 

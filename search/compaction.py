@@ -52,6 +52,7 @@ def compacted(folder: Path, snapshot: Snapshot, factory: str) -> Manifest:
             snapshot.embeddings,
             snapshot.performances,
             encoder_id=old.encoder_id,
+            encoder_name=old.encoder_name,
         )
         publish_folder(made, target)
     moved = {

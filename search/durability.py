@@ -6,6 +6,8 @@ memory until they are flushed. So whatever Coverdex writes is written beside its
 temporary name, every file is flushed (``fsync``), the folder too, and only then is it renamed
 (Pillai et al. 2014, "All file systems are not created equal", OSDI, on why each step counts).
 
+A symbolic link stays one: what it points to is replaced.
+
 Exchanging two folders needs more than POSIX's ``rename``, which does not replace a folder that
 holds something. Linux has ``renameat2(RENAME_EXCHANGE)`` and macOS ``renamex_np(RENAME_SWAP)``:
 both swap two names in one step. Elsewhere two renames do it, with a moment between them in which
@@ -61,6 +63,7 @@ def write_file(path: Path, content: bytes) -> None:
     OSError
         When the disk refuses; ``path`` is then what it was.
     """
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path), temporary.open("wb") as file:
@@ -94,6 +97,7 @@ def folder_in_the_making(target: Path) -> Iterator[Path]:
 
     Whoever completes it moves it away with :func:`publish_folder` before the block ends.
     """
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     folder.chmod(0o777 & ~_umask())  # mkdtemp keeps others out; an index is an ordinary folder
@@ -109,6 +113,7 @@ def publish_folder(made: Path, target: Path) -> None:
     The files of ``made`` are flushed already; this flushes the folder entries, swaps the names, and
     removes the old content under the temporary name.
     """
+    target = target.resolve()
     for folder in [made, *(path for path in made.rglob("*") if path.is_dir())]:
         sync(folder)
     if target.exists():

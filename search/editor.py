@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from .change_log import ChangeLog, log_name
 from .changes import Change, Operation
 from .compaction import compacted, remove_unread
-from .errors import IndexFormatError, IndexLockedError, NotFoundError, PerformanceExistsError
+from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
 from .following import Following
+from .given_metadata import as_table, cast_table
 from .index import Index
 from .locks import WriterLock
 from .manifest import Manifest
@@ -72,7 +73,8 @@ class IndexEditor:
     Raises
     ------
     IndexLockedError
-        When another editor is at work on it, in this process or another.
+        When another editor is at work on it, in this process or another; also from each change,
+        when the folder was moved away or replaced since.
     NotFoundError, IndexFormatError
         As ``Index.open``.
 
@@ -177,8 +179,8 @@ class IndexEditor:
             When one does not exist.
         """
         with self._guard:
-            names = _ids(performances)
             now = self._ready()
+            names = _ids(as_table(performances, now.generation.performances.schema))
             missing = [name for name in names if now.find(name) is None]
             if missing:
                 raise NotFoundError(
@@ -237,7 +239,9 @@ class IndexEditor:
         with self._guard:
             now = self._ready()
             old = self._manifest
-            if not now.is_changed and factory in (None, old.factory):
+            # Changes that undo each other leave nothing but a log, which would grow for ever.
+            is_changed = now.is_changed or self._following.log_sequence > 0
+            if not is_changed and factory in (None, old.factory):
                 return old
             planned = "reason" in old.plan
             manifest = compacted(self._folder, now, factory or (AUTO if planned else old.factory))
@@ -306,8 +310,7 @@ class IndexEditor:
 
     def _ready(self) -> Snapshot:
         """Return the snapshot that a change starts from."""
-        if not self._lock.is_held:
-            raise IndexLockedError("this editor is closed; open another one")
+        self._lock.check()
         return self._now()
 
     def _append(self, change: Change) -> None:
@@ -321,6 +324,7 @@ class IndexEditor:
                 durable=self._durable,
             )
         self._log.append(change)
+        self._lock.check()  # nothing is acknowledged that went into a folder that is gone
         self._following.refresh()
 
     def _checked(
@@ -328,12 +332,7 @@ class IndexEditor:
     ) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
         """Bring what comes in into the index's form, or say what is wrong with it."""
         schema = self._now().generation.performances.schema
-        table = _as_table(performances)
-        if unknown := [name for name in table.column_names if name not in schema.names]:
-            raise IndexFormatError(
-                f"the index has no column {', '.join(map(repr, unknown))}; it has "
-                f"{', '.join(schema.names)}"
-            )
+        table = as_table(performances, schema)
         vectors = checked_embeddings(embeddings, table.num_rows)
         if vectors.shape[1] != self._manifest.dimension:
             raise IndexFormatError(
@@ -344,27 +343,11 @@ class IndexEditor:
         for missing in [name for name in schema.names if name not in table.column_names]:
             column = pa.nulls(table.num_rows, schema.field(missing).type)
             table = table.append_column(missing, column)
-        try:
-            table = table.select(schema.names).cast(schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise IndexFormatError(f"the metadata does not fit the index's: {error}") from None
-        return table.to_pylist(), vectors[order]
+        return cast_table(table, schema).to_pylist(), vectors[order]
 
 
-def _as_table(performances: Any) -> pa.Table:
-    if isinstance(performances, pa.Table):
-        return performances
-    rows = [dict(row) for row in performances]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        return pa.table({name: [row.get(name) for row in rows] for name in names})
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise IndexFormatError(f"the metadata is of mixed types: {error}") from None
-
-
-def _ids(performances: Any) -> list[str]:
-    column = _as_table(performances)
-    if "performance_id" not in column.column_names:
+def _ids(performances: pa.Table) -> list[str]:
+    if "performance_id" not in performances.column_names:
         raise IndexFormatError("a performance has no id; every row needs its performance_id")
-    names: list[str] = column.column("performance_id").to_pylist()
+    names: list[str] = performances.column("performance_id").to_pylist()
     return names

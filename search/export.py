@@ -5,7 +5,7 @@ Embeddings
 ``parquet``
     ``performance_id``, metadata and ``embedding``, a list of float32 per row: what the
     embedding-reader of clip-retrieval reads with ``file_format="parquet"`` and
-    ``embedding_column="embedding"``.
+    ``embedding_column="embedding"``. ``coverdex index build`` and ``index add`` read it, too.
 ``numpy``
     ``embeddings.npy`` of shape (n, dimension) float32 and ``performance_ids.parquet``, row for row:
     embedding-reader's ``file_format="parquet_npy"``.
@@ -13,38 +13,40 @@ Embeddings
     ``vectors.faiss``, FAISS's own file with row numbers for ids, and ``performance_ids.parquet``,
     row for row.
 
+The schema metadata of each Parquet file says who made the embeddings, under ``coverdex.encoder_id``
+and ``coverdex.encoder_name``.
+
 Pairs
 -----
 :func:`nearest_pairs` asks for every performance's nearest others and gives them block by block, so
 that a catalogue of any size streams through: (query, rank, candidate, similarity, both works).
-:func:`write_table` puts such a stream, or the candidates of some queries, into Parquet, CSV or JSON
-Lines.
+:func:`write_table` puts such a stream, or the candidates of some queries (:func:`candidate_table`),
+into Parquet, CSV or JSON Lines.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .candidate import Candidate
+from .column_clashes import names_beside
 from .durability import folder_in_the_making, naming, publish_folder, sync
 from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
-from .parts import EMBEDDING, ENCODER_ID_KEY, ROW_GROUP, write_vectors
+from .parts import EMBEDDING, ROW_GROUP, encoder_metadata, write_vectors
 from .performances import PERFORMANCE_ID
 from .queries import SearchOptions
 from .structure import build_vectors
+from .table_files import write_table as write_table  # with the tables that it is for
 
 EMBEDDING_FORMATS = ("parquet", "numpy", "faiss")
-TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
 #: Queries that are asked at once for pairs.
 BLOCK = 1_024
@@ -57,6 +59,13 @@ PAIRS_SCHEMA = pa.schema(
         pa.field("candidate", pa.string(), nullable=False),
         pa.field("candidate_work", pa.string()),
         pa.field("similarity", pa.float32(), nullable=False),
+    ]
+)
+_CANDIDATE_SCHEMA = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("rank", pa.int64(), nullable=False),
+        pa.field("similarity", pa.float64(), nullable=False),
     ]
 )
 
@@ -131,7 +140,8 @@ def nearest_pairs(
     Yields
     ------
     pyarrow.Table
-        Of ``PAIRS_SCHEMA``, in the order of query ids and ranks.
+        Of ``PAIRS_SCHEMA``, in the order of query ids and ranks; at least one, without rows where
+        the index is empty.
 
     Raises
     ------
@@ -141,7 +151,7 @@ def nearest_pairs(
     index = index.pinned()
     names = index.performances.column(PERFORMANCE_ID)
     works = index.performances.column("work_id")
-    for start in range(0, len(names), BLOCK):
+    for start in range(0, max(len(names), 1), BLOCK):
         block = names.slice(start, BLOCK).to_pylist()
         answers = index.search_by_ids(block, **options)
         asked = zip(block, works.slice(start, BLOCK).to_pylist(), answers, strict=True)
@@ -159,7 +169,9 @@ def nearest_pairs(
         yield pa.table(arrays, schema=PAIRS_SCHEMA)
 
 
-def candidate_table(queries: Sequence[str], answers: Sequence[Sequence[Candidate]]) -> pa.Table:
+def candidate_table(
+    queries: Sequence[str], answers: Sequence[Sequence[Candidate]], *, schema: pa.Schema
+) -> pa.Table:
     """Put the candidates of some queries into one table, with their metadata.
 
     Parameters
@@ -168,110 +180,34 @@ def candidate_table(queries: Sequence[str], answers: Sequence[Sequence[Candidate
         What to call each query, in the column ``query``.
     answers : sequence of sequences of Candidate
         One per query.
-    """
-    rows = [
-        {"query": query, "rank": found.rank, "similarity": found.similarity, **found.metadata}
-        for query, answer in zip(queries, answers, strict=True)
-        for found in answer
-    ]
-    return pa.Table.from_pylist(rows)
-
-
-def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: str) -> int:
-    """Write a stream of tables of one schema into one file.
-
-    Parameters
-    ----------
-    tables : iterable of pyarrow.Table
-        At least one; read once, one at a time.
-    path : path
-        Appears when it is complete, and then replaces what was there.
-    file_format : str
-        One of ``parquet``, ``csv``, ``jsonl``.
+    schema : pyarrow.Schema
+        Of the index that answered (:attr:`Index.schema`), so that the columns are the same whatever
+        was found, and if nothing was.
 
     Returns
     -------
-    int
-        Rows written.
-
-    Raises
-    ------
-    InvalidQueryError
-        When the format is unknown.
-    OSError
-        When the disk refuses; ``path`` is then what it was.
+    pyarrow.Table
+        ``query`` (string), ``rank`` (int64), ``similarity`` (float64), then all columns of the
+        index; one that has one of these three names is called ``metadata_rank`` and so on.
     """
-    if file_format not in TABLE_FORMATS:
-        raise InvalidQueryError(
-            f"unknown format {file_format!r}; use one of {', '.join(TABLE_FORMATS)}"
-        )
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.tmp")
-    n_rows = 0
-    writer: Any = None
-    try:
-        with temporary.open("wb") as file:
-            for table in tables:
-                if writer is None:
-                    writer = _WRITERS[file_format](file, table.schema)
-                writer.write_table(table)
-                n_rows += table.num_rows
-            if writer is not None:
-                writer.close()
-                writer = None
-        sync(temporary)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync(target.absolute().parent)
-    return n_rows
-
-
-class _JsonLines:
-    """One JSON object per row."""
-
-    def __init__(self, file: Any, _schema: pa.Schema) -> None:
-        self._file = file
-
-    def write_table(self, table: pa.Table) -> None:
-        for row in table.to_pylist():
-            self._file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
-
-    def close(self) -> None:
-        """Nothing is held back."""
-
-
-class _Csv:
-    """CSV knows no lists and no structs: they are written as JSON."""
-
-    def __init__(self, file: Any, schema: pa.Schema) -> None:
-        self._nested = [i for i, field in enumerate(schema) if pa.types.is_nested(field.type)]
-        for i in self._nested:
-            schema = schema.set(i, pa.field(schema.names[i], pa.string()))
-        self._writer = pa_csv.CSVWriter(file, schema)
-
-    def write_table(self, table: pa.Table) -> None:
-        for i in self._nested:
-            values = table.column(i).to_pylist()
-            texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
-            table = table.set_column(i, table.column_names[i], pa.array(texts, pa.string()))
-        self._writer.write_table(table)
-
-    def close(self) -> None:
-        """Write what is held back."""
-        self._writer.close()
-
-
-_WRITERS: dict[str, Any] = {
-    "parquet": pq.ParquetWriter,
-    "csv": _Csv,
-    "jsonl": _JsonLines,
-}
+    called = names_beside(_CANDIDATE_SCHEMA.names, schema.names)
+    rows = [
+        {
+            "query": query,
+            "rank": found.rank,
+            "similarity": found.similarity,
+            **{called[name]: value for name, value in found.metadata.items()},
+        }
+        for query, answer in zip(queries, answers, strict=True)
+        for found in answer
+    ]
+    fields = [*_CANDIDATE_SCHEMA, *(field.with_name(called[field.name]) for field in schema)]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
 def _encoder_of(index: Index) -> dict[bytes, bytes]:
-    return {ENCODER_ID_KEY: index.manifest.encoder_id.encode()}
+    manifest = index.manifest
+    return encoder_metadata(manifest.encoder_id, manifest.encoder_name)
 
 
 def _write_numpy(path: Path, array: NDArray[np.float32]) -> None:
@@ -284,6 +220,8 @@ def _write_numpy(path: Path, array: NDArray[np.float32]) -> None:
 
 def _write_parquet(index: Index, path: Path) -> None:
     table, embeddings = index.performances, index.embeddings
+    called = names_beside([EMBEDDING], table.column_names)
+    table = table.rename_columns([called[name] for name in table.column_names])
     field = pa.field(EMBEDDING, pa.list_(pa.float32()), nullable=False)
     schema = table.schema.append(field).with_metadata(_encoder_of(index))
     with naming(path), pq.ParquetWriter(path, schema, compression="none") as writer:

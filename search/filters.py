@@ -12,6 +12,8 @@ or the same as text (:meth:`Condition.parse`), which is what the command line ta
 
     year>=1960        artist=The Corries        key in C,Am        year=null
 
+:mod:`.condition_text` has the rules of that, and ``docs/searching.md`` tells them to users.
+
 Operators are ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=`` and ``in``. Values are brought to the
 column's type. A value that the catalogue does not know satisfies no condition but ``= null``: as in
 SQL, ``year != 1960`` leaves out performances of unknown year.
@@ -23,7 +25,6 @@ the shared index.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from .condition_text import OPERATORS, read_condition
 from .errors import InvalidQueryError
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -43,9 +45,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-OPERATORS = (*_COMPARISONS, "in")
-
-_TEXT = re.compile(r"^\s*(\w+)\s*(<=|>=|!=|<|>|=|\bin\b)\s*(.*?)\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,11 @@ class Condition:
                 f"operator {self.operator!r} on {self.column!r} has the value {self.value!r}; "
                 "`in` takes a list, the others a single value"
             )
-        if self.value is None and self.operator not in ("=", "!="):
-            raise InvalidQueryError(f"null on {self.column!r} goes with = and != only")
+        values = self.value if self.operator == "in" else [self.value]
+        if any(value is None for value in values) and self.operator not in ("=", "!="):
+            raise InvalidQueryError(
+                f"null on {self.column!r} goes with = and != only; put it into quotes for the text"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Condition:
@@ -94,16 +96,7 @@ class Condition:
         InvalidQueryError
             When the text is not a condition.
         """
-        found = _TEXT.match(text)
-        if found is None:
-            raise InvalidQueryError(
-                f"{text!r} is not a condition; write COLUMN OPERATOR VALUE with one of "
-                f"{' '.join(OPERATORS)}, such as 'year>=1960' or 'key in C,Am'"
-            )
-        column, operator, value = found.groups()
-        if operator == "in":
-            return cls(column, operator, [part.strip() for part in value.split(",")])
-        return cls(column, operator, None if value == "null" else value)
+        return cls(*read_condition(text))
 
     def mask(self, table: pa.Table) -> NDArray[np.bool_]:
         """Say for each row of ``table`` whether the condition holds, shape (n,), bool.
@@ -120,21 +113,22 @@ class Condition:
         column = table.column(self.column)
         if self.value is None:
             holds = pc.is_null(column) if self.operator == "=" else pc.is_valid(column)
-        elif self.operator == "in":
-            values = pa.array([self._as(column.type, value) for value in self.value], column.type)
-            holds = pc.is_in(column, value_set=values)
         else:
             holds = self._compared(column)
         mask: NDArray[np.bool_] = pc.fill_null(holds, False).to_numpy()
         return mask
 
     def _compared(self, column: Any) -> Any:
-        value = self._as(column.type, self.value)
+        kind = column.type
         try:
-            return _COMPARISONS[self.operator](column, pa.scalar(value, column.type))
+            if self.operator == "in":
+                values = [self._as(kind, value) for value in self.value]
+                return pc.is_in(column, value_set=pa.array(values, kind))
+            value = self._as(kind, self.value)
+            return _COMPARISONS[self.operator](column, pa.scalar(value, kind))
         except pa.ArrowNotImplementedError:
             raise InvalidQueryError(
-                f"{self.column!r} is of type {column.type}, which {self.operator!r} cannot compare"
+                f"{self.column!r} is of type {kind}, which {self.operator!r} cannot compare"
             ) from None
 
     def _as(self, wanted: Any, value: Any) -> Any:
@@ -142,11 +136,17 @@ class Condition:
         try:
             if isinstance(value, str) and not pa.types.is_string(wanted):
                 return pa.scalar(value).cast(wanted).as_py()
-            return pa.scalar(value, wanted).as_py()
+            taken = pa.scalar(value, wanted).as_py()
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            raise InvalidQueryError(
-                f"{value!r} is no value for {self.column!r}, which is of type {wanted}"
-            ) from None
+            raise self._no_value(wanted, value) from None
+        if pa.types.is_integer(wanted) and taken != value:  # Arrow cuts 1.9 to 1
+            raise self._no_value(wanted, value)
+        return taken
+
+    def _no_value(self, wanted: Any, value: Any) -> InvalidQueryError:
+        return InvalidQueryError(
+            f"{value!r} is no value for {self.column!r}, which is of type {wanted}"
+        )
 
 
 def allowed(table: pa.Table, conditions: Sequence[Condition]) -> NDArray[np.bool_]:

@@ -1,9 +1,14 @@
 """Following an index on the disk: from the snapshot at hand to the one of now.
 
-Two things change in an index's folder. The log of changes grows, and then its new records are
-applied to the snapshot; or the manifest is replaced, by a compaction or by a new index of the same
-name, and then all of it is opened anew. Looking whether that happened costs two calls of ``stat``,
-a few microseconds.
+Three things change in an index's folder. The log of changes grows, and then its new records are
+applied to the snapshot; its last record is taken back, because the disk refused it after it could
+be read, and then the log is read from its beginning; or the manifest is replaced, by a compaction
+or by a new index of the same name, and then all of it is opened anew. Looking whether that happened
+costs two calls of ``stat``, a few microseconds.
+
+File systems tell times in ticks of some milliseconds, so a record that was replaced by another of
+its length within one tick leaves no trace in ``stat``. While a log is younger than :data:`YOUNG` it
+is therefore looked into at each query.
 
 Whoever holds an old snapshot keeps it: its files are open.
 """
@@ -11,17 +16,23 @@ Whoever holds an old snapshot keeps it: its files are open.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from threading import Lock
 
-from .change_log import HEADER_SIZE, log_name, read_log
+from .change_log import BEGINNING, LogPlace, LogTakenBackError, log_name, read_log
+from .changes import Change
 from .errors import IndexFormatError
 from .generation import ATTEMPTS, Generation
 from .manifest import MANIFEST_NAME, Manifest
 from .snapshot import Snapshot
 
-#: Identity of a manifest file: device and inode, time of change, size.
+#: Identity of a file's content: device and inode, time of change, size.
 Stamp = tuple[int, int, int, int]
+#: Nanoseconds for which a log that was changed may have been changed again with the same stamp.
+YOUNG = 50_000_000
+#: Readings of a young log that may find it damaged, because it is written over meanwhile.
+LOG_ATTEMPTS = 3
 
 
 class Following:
@@ -37,7 +48,9 @@ class Following:
         self._manifest_path = str(folder / MANIFEST_NAME)
         self._stamp: Stamp | None = None
         self._log_path = ""
-        self._log_end = self._log_sequence = 0
+        self._log_stamp: Stamp | None = None
+        self._log_may_be_newer = False
+        self._log_place = BEGINNING
 
     @classmethod
     def open(cls, folder: Path, *, mmap: bool, follow: bool) -> Following:
@@ -73,7 +86,7 @@ class Following:
                 if stamp != self._stamp or stamp is None:
                     self._reopen()
                 else:
-                    self._read_log_on(self._snapshot)
+                    self._follow_log(self._snapshot)
                 # A compaction meanwhile takes the log away that was to be read: look again.
                 if _stamp(self._manifest_path) == stamp:
                     self._stamp = stamp
@@ -83,46 +96,60 @@ class Following:
     @property
     def log_end(self) -> int:
         """The byte behind the last record that was taken in; 0 if the log has not begun."""
-        return self._log_end
+        return self._log_place.end
 
     @property
     def log_sequence(self) -> int:
         """The number of the last record that was taken in."""
-        return self._log_sequence
+        return self._log_place.sequence
 
     def _is_stale(self) -> bool:
-        # A record that is only half there keeps this true until it is complete or taken away.
-        log = _stamp(self._log_path)
-        size = 0 if log is None else log[-1]
-        return size != self._log_end or _stamp(self._manifest_path) != self._stamp
+        return (
+            self._log_may_be_newer
+            or _stamp(self._log_path) != self._log_stamp
+            or _stamp(self._manifest_path) != self._stamp
+        )
 
     def _reopen(self) -> None:
         snapshot = Snapshot.of(Generation.open(self.folder, mmap=self._mmap))
         self._log_path = str(self.folder / log_name(snapshot.generation.manifest.generation))
-        self._log_end = self._log_sequence = 0
-        self._read_log_on(snapshot)
+        self._log_place = BEGINNING
+        self._follow_log(snapshot)
+
+    def _follow_log(self, snapshot: Snapshot) -> None:
+        """Take in what has changed in the log, and remember by what to see the next change."""
+        for attempt in range(1, LOG_ATTEMPTS + 1):
+            stamp = _stamp(self._log_path)  # before reading: what comes meanwhile changes it
+            is_young = stamp is not None and time.time_ns() - stamp[2] < YOUNG
+            try:
+                self._read_log_on(snapshot)
+            except IndexFormatError:
+                # A reading can mix a record that is taken back with the one in its place.
+                is_same = not is_young and _stamp(self._log_path) == stamp
+                if is_same or attempt == LOG_ATTEMPTS:
+                    raise
+            else:
+                break
+        self._log_stamp, self._log_may_be_newer = stamp, is_young
 
     def _read_log_on(self, snapshot: Snapshot) -> None:
         """Apply the records behind the last one taken in, and make the result the snapshot."""
-        path = Path(self._log_path)
+        try:
+            changes, place = self._read_log(snapshot, self._log_place)
+        except LogTakenBackError:
+            snapshot = Snapshot.of(snapshot.generation)
+            changes, place = self._read_log(snapshot, BEGINNING)
+        self._snapshot = snapshot.after(changes) if changes else snapshot
+        self._log_place = place
+
+    def _read_log(self, snapshot: Snapshot, after: LogPlace) -> tuple[list[Change], LogPlace]:
         manifest = snapshot.generation.manifest
-        changes = []
-        end, sequence = self._log_end, self._log_sequence
-        for change, record_end in read_log(
-            path,
+        return read_log(
+            Path(self._log_path),
             generation=manifest.generation,
             dimension=manifest.dimension,
-            start=end,
-            sequence=sequence,
-        ):
-            changes.append(change)
-            end, sequence = record_end, sequence + 1
-        if changes:
-            snapshot = snapshot.after(changes)
-        elif end == 0 and path.exists() and path.stat().st_size >= HEADER_SIZE:
-            end = HEADER_SIZE  # the log has begun, and nothing is in it
-        self._snapshot = snapshot
-        self._log_end, self._log_sequence = end, sequence
+            after=after,
+        )
 
 
 def _stamp(path: str) -> Stamp | None:

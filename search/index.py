@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .answering import NO_ROWS, Terms, answer, answers, names, plain_answer
+from .answering import NO_ROWS, Terms, answer, answers, plain_answer
 from .candidate import Candidate
 from .errors import IncompatibleError, NotFoundError
 from .following import Following
@@ -26,6 +26,7 @@ from .queries import (
     QueryVector,
     QueryVectors,
     SearchOptions,
+    checked_names,
     checked_queries,
 )
 from .snapshot import Snapshot
@@ -94,6 +95,11 @@ class Index:
     def performances(self) -> pa.Table:
         """Metadata, one row per performance, in the order of :attr:`embeddings`."""
         return self._now().performances
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of :attr:`performances` and their types, without making that table."""
+        return self._now().generation.performances.schema
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
@@ -208,7 +214,8 @@ class Index:
         ------
         InvalidQueryError
             When a vector has the wrong dimension, is not finite or not of length 1, ``limit`` is
-            below 1, or a condition names no column or a value of another type.
+            below 1, something to leave out is not text, or a condition names no column or a value
+            of another type.
         """
         now = self._following.snapshot()
         if not (exclude or where or exclude_works or one_per_work):
@@ -217,7 +224,7 @@ class Index:
                 return usual
         queries, alone = checked_queries(vectors, now.dimension)
         terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
-        excluded = now.known_rows(names(exclude)) if exclude else NO_ROWS
+        excluded = now.known_rows(checked_names(exclude)) if exclude else NO_ROWS
         if alone:
             return answer(now, queries, terms, excluded)
         return answers(now, queries, terms, [excluded] * len(queries))

@@ -44,11 +44,11 @@ class WriterLock:
     def __init__(self, folder: Path) -> None:
         if fcntl is None:
             raise IndexLockedError("changing an index needs the file locks of Linux or macOS")
-        path = folder / LOCK_NAME
+        self._path = path = folder / LOCK_NAME
         while True:
             self._take(path)
             # The index may have been replaced between opening its lock and taking it.
-            if path.exists() and os.path.samestat(os.fstat(self._file), path.stat()):
+            if self._is_in_place():
                 break
             os.close(self._file)
         self.is_held = True
@@ -67,6 +67,29 @@ class WriterLock:
                 f"{path.parent} is being changed by another process (process id {holder}); one "
                 "at a time may: wait for it to end, or send the change to it"
             ) from None
+
+    def check(self) -> None:
+        """Refuse to go on where the lock is not that of the folder of this name.
+
+        Raises
+        ------
+        IndexLockedError
+            When the lock was released, or the index was moved away, replaced or removed.
+        """
+        if not self.is_held:
+            raise IndexLockedError("this editor is closed; open another one")
+        if not self._is_in_place():
+            raise IndexLockedError(
+                f"{self._path.parent} is not the index that this editor opened: that was moved "
+                "away, replaced or removed meanwhile, and what was changed until then went with "
+                "it; open another editor"
+            )
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Let others change the index; to do it twice does nothing."""

@@ -1,7 +1,9 @@
 """The rows nearest to a query: among those of the files, and among those added since.
 
 The files' rows are searched through their FAISS index, the added ones are compared one by one;
-there are few of them.
+there are few of them. FAISS cannot restrict a search of every structure to some rows (``PQ16x4fs``,
+``NSG16`` or ``Flat,RFlat`` it can only ask for all); there, what a filter lets through is compared
+one by one, too.
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ def nearest_stored(
     if not limit:
         return _nothing(len(queries))
     vectors = generation.vectors
-    if exact and vectors.exact is None:
+    one_by_one = exact or (selection is not None and not vectors.takes_selections)
+    if one_by_one and vectors.exact is None:
         similarities, rows = nearest_exactly(generation.embeddings, queries, limit, selection)
     else:
         similarities, rows = vectors.search(queries, limit, selection)

@@ -29,8 +29,10 @@ FILE_NAMES = {
     MAPPED: "performances.arrow",
     EMBEDDINGS: "embeddings.parquet",
 }
-#: Key of the encoder's id in the schema metadata of an embeddings file.
+#: Keys of the encoder's id, and of the name under which it can be loaded, in the schema metadata of
+#: an embeddings file.
 ENCODER_ID_KEY = b"coverdex.encoder_id"
+ENCODER_NAME_KEY = b"coverdex.encoder_name"
 EMBEDDING = "embedding"
 #: Rows that are read together when one embedding is asked for: 4 MB at 64 dimensions.
 ROW_GROUP = 16_384
@@ -43,6 +45,7 @@ def write_parts(
     performances: pa.Table,
     *,
     encoder_id: str,
+    encoder_name: str,
 ) -> dict[str, FileRecord]:
     """Write and flush the files of one generation; return their records.
 
@@ -56,7 +59,7 @@ def write_parts(
         In the order of ``performances``.
     performances : pyarrow.Table
         As :func:`~coverdex.search.performances.normalised` gives it.
-    encoder_id : str
+    encoder_id, encoder_name : str
         Who made the embeddings.
 
     Raises
@@ -70,7 +73,9 @@ def write_parts(
         pq.write_table(performances, paths[PERFORMANCES], compression="zstd")
     write_mapped(paths[MAPPED], performances)
     ids = performances.column(PERFORMANCE_ID)
-    write_embeddings(paths[EMBEDDINGS], ids, embeddings, encoder_id=encoder_id)
+    write_embeddings(
+        paths[EMBEDDINGS], ids, embeddings, encoder_id=encoder_id, encoder_name=encoder_name
+    )
     for path in paths.values():
         sync(path)
     return {part: FileRecord.of(path, folder) for part, path in paths.items()}
@@ -110,10 +115,23 @@ def write_vectors(path: Path, index: Any) -> None:
             raise failures[0]
 
 
+def encoder_metadata(encoder_id: str, encoder_name: str | None) -> dict[bytes, bytes]:
+    """Say in the schema metadata of a file of embeddings who made them."""
+    metadata = {ENCODER_ID_KEY: encoder_id.encode()}
+    if encoder_name is not None:
+        metadata[ENCODER_NAME_KEY] = encoder_name.encode()
+    return metadata
+
+
 def write_embeddings(
-    path: Path, performance_ids: Any, embeddings: NDArray[np.float32], *, encoder_id: str
+    path: Path,
+    performance_ids: Any,
+    embeddings: NDArray[np.float32],
+    *,
+    encoder_id: str,
+    encoder_name: str | None = None,
 ) -> None:
-    """Write embeddings as Parquet: performance id, fixed-size list of float32, encoder id.
+    """Write embeddings as Parquet: performance id, fixed-size list of float32, encoder.
 
     Parameters
     ----------
@@ -124,6 +142,8 @@ def write_embeddings(
     embeddings : ndarray, shape (n, dimension), float32
     encoder_id : str
         Goes into the schema metadata under ``coverdex.encoder_id``.
+    encoder_name : str, optional
+        The name under which that encoder can be loaded; ``coverdex.encoder_name`` there.
     """
     dimension = embeddings.shape[1]
     schema = pa.schema(
@@ -135,7 +155,7 @@ def write_embeddings(
                 nullable=False,
             ),
         ],
-        metadata={ENCODER_ID_KEY: encoder_id.encode()},
+        metadata=encoder_metadata(encoder_id, encoder_name),
     )
     # Unit vectors do not compress, and a dictionary of floats only grows.
     options = {"compression": "none", "use_dictionary": [PERFORMANCE_ID]}

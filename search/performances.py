@@ -21,7 +21,7 @@ becomes null. Whatever else there is becomes text too, JSON where it is nested.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .errors import IndexFormatError
+from .misfits import misfit
 
 PERFORMANCE_ID = "performance_id"
 
@@ -137,12 +138,40 @@ def rows_of(ids: Any, performance_ids: Sequence[str]) -> NDArray[np.int64]:
 def _column_as(table: pa.Table, field: Any) -> Any:
     if field.name not in table.column_names:
         return pa.nulls(table.num_rows, field.type)
+    ids = table.column(PERFORMANCE_ID)
+    return cast_column(_plain(table.column(field.name)), field, lambda row: ids[row].as_py())
+
+
+def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
+    """Cast a column to the type of a field.
+
+    Parameters
+    ----------
+    column : Arrow array
+    field : pyarrow.Field
+        Its name, and the type that it is to have.
+    id_of : callable
+        The id of a row's performance.
+
+    Raises
+    ------
+    IndexFormatError
+        Naming the column and, where it is a single value that does not fit, its performance.
+    """
     try:
-        return _plain(table.column(field.name)).cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        return column.cast(field.type)
+    except pa.ArrowNotImplementedError:
         raise IndexFormatError(
-            f"column {field.name!r} is of type {table.schema.field(field.name).type} and does not "
-            f"become {field.type}: {error}"
+            f"column {field.name!r} is of type {column.type} and does not become {field.type}; "
+            f"give it as {field.type}"
+        ) from None
+    except pa.ArrowInvalid:
+        raise misfit(
+            field.name,
+            field.type,
+            column,
+            lambda low, high: column.slice(low, high - low).cast(field.type),
+            id_of,
         ) from None
 
 

@@ -36,6 +36,33 @@ class QueryOptions(SearchOptions, total=False):
     exclude: str | Iterable[str]
 
 
+def checked_names(said: Any) -> list[str]:
+    """Take ids of performances or works to leave out, one or many.
+
+    Raises
+    ------
+    InvalidQueryError
+        When one is not text.
+    """
+    try:
+        names = [said] if isinstance(said, str) else list(said)
+    except TypeError:
+        names = [said]
+    for name in names:
+        if not _is_text(name):
+            raise InvalidQueryError(
+                f"{name!r} is no id of a performance or work to leave out; give text"
+            )
+    return names
+
+
+def _is_text(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and name.encode() is not None
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
 def is_usual_query(vector: Any, dimension: int) -> bool:
     """Say whether something is one good query as it is, shape (dimension,), float32, contiguous.
 

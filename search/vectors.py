@@ -104,6 +104,16 @@ class Vectors:
         """Return the same index, asked with other parameters."""
         return Vectors(self._index, search_parameters)
 
+    @cached_property
+    def takes_selections(self) -> bool:
+        """Whether FAISS can restrict a search of this structure to some rows; asked of FAISS."""
+        only_one = np.arange(self.count) == 0
+        try:
+            self.search(np.zeros((1, self.dimension), np.float32), 1, Selection(only_one))
+        except RuntimeError:  # it says which class refuses what, and nothing by which to tell
+            return False
+        return True
+
     @property
     def faiss_index(self) -> Any:
         """The FAISS index; not to be changed."""
@@ -130,7 +140,7 @@ class Vectors:
         limit : int
             How many rows; at most :attr:`count`.
         selection : Selection, optional
-            Rows that may be found; all if not given.
+            Rows that may be found; all if not given. Only where :attr:`takes_selections`.
         exact : bool, default False
             Ask every list of an inverted file; the codes stay what they are.
 

@@ -4,10 +4,16 @@ Opening an index compares sizes, counts and the encoder's id, because a service 
 This reads everything: each file against its SHA-256 in the manifest, the manifest against its own,
 each record of the change log against its checksum, then the parts against each other. One flipped
 bit anywhere is found.
+
+That takes long, and an index may be changed and compacted meanwhile. The generation that is read is
+marked as read, so that a compaction leaves its files; and if another has taken its place in the
+end, all begins anew, because what was found says nothing about the present one.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +25,10 @@ import pyarrow.compute as pc
 
 from .change_log import log_name, read_log
 from .durability import sha256_of
-from .errors import IndexFormatError
-from .generation import Generation
-from .manifest import MANIFEST_NAME, Manifest
+from .errors import IndexFormatError, NotFoundError
+from .generation import ATTEMPTS, Generation
+from .locks import mark_as_read
+from .manifest import MANIFEST_NAME, VECTORS, FileRecord, Manifest
 from .performances import PERFORMANCE_ID
 
 
@@ -70,43 +77,75 @@ def verify_index(path: str | Path) -> Verification:
         When there is no such folder. Everything else is a problem in the report.
     """
     folder = Path(path)
-    problems: list[str] = []
-    try:
-        manifest = Manifest.read(folder)
-    except IndexFormatError as error:
-        return Verification(folder, problems=[str(error)])
-    files = [MANIFEST_NAME]
-    n_bytes = (folder / MANIFEST_NAME).stat().st_size
-    for record in manifest.files.values():
-        file = folder / record.path
-        files.append(record.path)
-        if not file.is_file():
-            problems.append(f"{record.path} is missing")
-            continue
-        n_bytes += file.stat().st_size
-        if file.stat().st_size != record.size:
-            problems.append(
-                f"{record.path} has {file.stat().st_size} bytes, the manifest says {record.size}"
-            )
-        elif sha256_of(file) != record.sha256:
-            problems.append(f"{record.path} does not match its checksum: its content was damaged")
-    log = folder / log_name(manifest.generation)
-    if log.is_file():
-        files.append(log.name)
-        n_bytes += log.stat().st_size
-        problems += _damage_of_log(log, manifest)
-    if not problems:
-        problems += _disagreements(folder)
+    for _ in range(ATTEMPTS):
+        try:
+            manifest = Manifest.read(folder)
+        except IndexFormatError as error:
+            return Verification(folder, problems=[str(error)])
+        found = _verified(folder, manifest)
+        if _is_present(folder, manifest):
+            return found
+    problem = f"{folder} is replaced again and again while it is read; verify it when it rests"
+    return Verification(folder, problems=[problem])
+
+
+def _verified(folder: Path, manifest: Manifest) -> Verification:
+    """Verify the generation of ``manifest``; without meaning if that is replaced meanwhile."""
+    files = [MANIFEST_NAME, *(record.path for record in manifest.files.values())]
+    problems = []
+    with ExitStack() as marks:
+        with suppress(OSError):  # a missing file is said below
+            vectors = (folder / manifest.files[VECTORS].path).open("rb")
+            mark_as_read(marks.enter_context(vectors))
+        for record in manifest.files.values():
+            problems += _damage_of_file(folder, record)
+        log = folder / log_name(manifest.generation)
+        if log.is_file():
+            files.append(log.name)
+            problems += _damage_of_log(log, manifest)
+        if not problems:
+            problems += _disagreements(folder)
+    n_bytes = sum(_size(folder / name) for name in files)
     return Verification(folder, files, n_bytes, problems)
+
+
+def _is_present(folder: Path, manifest: Manifest) -> bool:
+    try:
+        return Manifest.read(folder) == manifest
+    except (IndexFormatError, NotFoundError):
+        return False  # the next attempt says why
+
+
+def _damage_of_file(folder: Path, record: FileRecord) -> list[str]:
+    try:
+        with (folder / record.path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != record.size:
+                return [f"{record.path} has {size} bytes, the manifest says {record.size}"]
+            if sha256_of(file) != record.sha256:
+                return [f"{record.path} does not match its checksum: its content was damaged"]
+    except (FileNotFoundError, IsADirectoryError):
+        return [f"{record.path} is missing"]
+    except OSError as error:
+        return [f"{record.path} cannot be read: {error.strerror}"]
+    return []
 
 
 def _damage_of_log(log: Path, manifest: Manifest) -> list[str]:
     try:
-        for _ in read_log(log, generation=manifest.generation, dimension=manifest.dimension):
-            pass
+        read_log(log, generation=manifest.generation, dimension=manifest.dimension)
     except IndexFormatError as error:
         return [str(error)]
+    except OSError as error:
+        return [f"{log.name} cannot be read: {error.strerror}"]
     return []
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _disagreements(folder: Path) -> list[str]:

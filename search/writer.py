@@ -114,7 +114,14 @@ def write_index(
             memory=memory,
             recall=recall,
         )
-        records = write_parts(made, structure.index, checked, table, encoder_id=encoder_id)
+        records = write_parts(
+            made,
+            structure.index,
+            checked,
+            table,
+            encoder_id=encoder_id,
+            encoder_name=encoder_name,
+        )
         for name, attachment in (attachments or {}).items():
             pq.write_table(attachment, made / name)
             sync(made / name)

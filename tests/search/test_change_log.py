@@ -14,7 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coverdex.search import Index, IndexEditor, IndexFormatError, verify_index
+from coverdex.search import (
+    Index,
+    IndexEditor,
+    IndexFormatError,
+    change_log,
+    following,
+    verify_index,
+)
 from coverdex.search.change_log import HEADER_SIZE
 
 from .history import state_in, state_of, steps
@@ -154,6 +161,124 @@ def test_a_full_disk_leaves_no_half_index(tmp_path: Path) -> None:
             catalogue.write(tmp_path / "i", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["i"]
     assert state_in(Index.open(tmp_path / "i")) == state_of(small)
+
+
+def vectors(n: int) -> np.ndarray:
+    return unit(np.random.default_rng(5).standard_normal((n, 64)))
+
+
+def add(editor: IndexEditor, *names: str) -> None:
+    rows = [{"performance_id": name} for name in names]
+    editor.add(rows, vectors(len(names)), encoder_id=ENCODER_ID)
+
+
+@contextmanager
+def flush_that_ends_with(error: BaseException, *readers: Index) -> Iterator[None]:
+    """Let some readers see a record that is complete, and then its flush fail."""
+
+    def flush(_file: int) -> None:
+        for reader in readers:
+            len(reader)
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(change_log, "_flush", flush)
+        yield
+
+
+@pytest.mark.parametrize("before", [[], ["N_1"]], ids=["first record", "second record"])
+@pytest.mark.parametrize("refused", [["N_2"], ["N_2", "N_3"]], ids=["same length", "longer"])
+@pytest.mark.parametrize("after", [[], ["N_4"], ["N_4", "N_5", "N_6"]], ids=len)
+def test_followers_go_back_where_a_record_that_they_read_was_refused(
+    small: MadeUp, tmp_path: Path, before: list[str], refused: list[str], after: list[str]
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        for name in before:
+            add(editor, name)
+        with (
+            flush_that_ends_with(OSError(28, "No space left on device"), follower, editor.index),
+            pytest.raises(OSError, match="No space"),
+        ):
+            add(editor, *refused)
+        held = {*small.ids, *before}
+        if not after:
+            assert set(state_in(follower)) == set(state_in(editor.index)) == held
+        for number, name in enumerate(after, 1):
+            add(editor, name)
+            held.add(name)
+            if number == len(after):  # the follower may have missed everything in between
+                assert state_in(follower) == state_in(editor.index) == state_in(Index.open(folder))
+        assert set(state_in(follower)) == held
+        editor.remove("P_0")
+        assert set(state_in(follower)) == held - {"P_0"}
+    assert set(state_in(Index.open(folder))) == held - {"P_0"}
+
+
+@pytest.mark.parametrize("go_on", ["the same editor", "another editor"])
+def test_a_change_that_is_interrupted_when_it_is_written_stays(
+    small: MadeUp, tmp_path: Path, go_on: str
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    follower = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")  # so that it is a record and not the header that is interrupted
+        with flush_that_ends_with(KeyboardInterrupt(), follower), pytest.raises(KeyboardInterrupt):
+            add(editor, "N_1", "N_2")
+        assert "N_1" in follower
+        if go_on == "the same editor":
+            add(editor, "N_3")
+    if go_on == "another editor":
+        with IndexEditor(folder) as another:
+            add(another, "N_3")
+    assert set(state_in(follower)) == {*small.ids[1:], "N_1", "N_2", "N_3"}
+    assert state_in(Index.open(folder)) == state_in(follower)
+
+
+def test_a_change_that_is_interrupted_half_written_never_was(
+    small: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    write = os.pwrite
+
+    def half(file: int, content: bytes, at: int) -> int:
+        write(file, content[: len(content) // 2], at)
+        raise KeyboardInterrupt
+
+    with IndexEditor(folder) as editor:
+        add(editor, "N_1")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", half)
+            with pytest.raises(KeyboardInterrupt):
+                add(editor, "N_2", "N_3", "N_4")
+        add(editor, "N_5")  # shorter than what was left
+    assert set(state_in(Index.open(folder))) == {*small.ids, "N_1", "N_5"}
+
+
+def test_a_record_in_the_place_of_another_is_seen_within_one_tick_of_the_clock(
+    small: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "YOUNG", 10**18)  # however slow this machine is
+    logs = []
+    for name in ("N_1", "N_2"):
+        folder = tmp_path / name
+        small.write(folder)
+        with IndexEditor(folder) as editor:
+            add(editor, name)
+        logs.append((folder / LOG).read_bytes())
+    assert len(logs[0]) == len(logs[1])
+    log = tmp_path / "N_1" / LOG
+    follower = Index.open(tmp_path / "N_1", follow=True)
+    assert "N_1" in follower
+    before = log.stat()
+    log.write_bytes(logs[1])
+    os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert "N_1" not in follower
+    assert "N_2" in follower
 
 
 @pytest.fixture(scope="module")

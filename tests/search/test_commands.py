@@ -66,6 +66,14 @@ def test_filters_and_files(written: Path, tmp_path: Path) -> None:
     assert ask(written, "-p", "P_7", "--out", "found.xlsx").exit_code == 2
 
 
+def test_a_file_may_end_in_capitals_and_have_no_rows(written: Path, tmp_path: Path) -> None:
+    out = tmp_path / "FOUND.CSV"
+    result = ask(written, "-p", "P_7", "--where", "artist=nobody", "--out", out)
+    assert result.exit_code == 0, result.output
+    (header,) = csv.reader(out.open())
+    assert header[:4] == ["query", "rank", "similarity", "performance_id"]
+
+
 def test_wrong_usage_is_exit_code_2(written: Path) -> None:
     assert ask(written).exit_code == 2
     assert ask(written, "--performance", "P_1", "--hpcp", "a.h5").exit_code == 2

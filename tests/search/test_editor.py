@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from coverdex.search import (
     IndexLockedError,
     IndexPlanError,
     PerformanceExistsError,
+    change_log,
     following,
     verify_index,
 )
@@ -171,7 +173,38 @@ def test_adding_what_exists_and_removing_what_does_not(editor: IndexEditor) -> N
         ([{"performance_id": "P_n"}], vectors(1) * 3, "not L2-normalised"),
         ([{"performance_id": "P_n"}], unit(np.ones((1, 12))), "dimension 12"),
         ([{"performance_id": "P_n", "tempo": 3}], vectors(1), "no column 'tempo'"),
-        ([{"performance_id": "P_n", "year": "MCM"}], vectors(1), "year"),
+        (
+            [{"performance_id": "P_a", "year": "1900"}, {"performance_id": "P_n", "year": "MCM"}],
+            vectors(2),
+            "performance 'P_n' has 'MCM' in the column 'year', which holds int32",
+        ),
+        (
+            [{"performance_id": "P_a", "year": 1900}, {"performance_id": "P_n", "year": 2**40}],
+            vectors(2),
+            f"performance 'P_n' has {2**40} in the column 'year'",
+        ),
+        (
+            [{"performance_id": "P_n", "year": 2**64}],
+            vectors(1),
+            f"performance 'P_n' has {2**64} in the column 'year'",
+        ),
+        (
+            [{"performance_id": f"P_n{i}", "key": "C" if i < 2 else "\ud800"} for i in range(4)],
+            vectors(4),
+            r"performance 'P_n2' has '\\ud800' in the column 'key', which holds string",
+        ),
+        (
+            [{"performance_id": "P_a", "key": "C"}, {"performance_id": "P_n", "key": 3}],
+            vectors(2),
+            "performance 'P_n' has 3 in the column 'key'",
+        ),
+        (
+            [{"performance_id": "P_a", "title": "A" * 999 + "\udfff"}],
+            vectors(1),
+            r"has 'AAAA.*A\.\.\. in the column 'title'",
+        ),
+        ([{"performance_id": "P_n", "year": [1900]}], vectors(1), "'year' .*int32"),
+        ([{"performance_id": "\ud800"}], vectors(1), "in the column 'performance_id'"),
         ([{"performance_id": "P_n", "key": 3.5}], vectors(1), "key|metadata"),
         ([{"title": "x"}], vectors(1), "performance_id"),
         ([{"performance_id": "P_n"}, {"performance_id": "P_n"}], vectors(2), "more than once"),
@@ -187,6 +220,22 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     with pytest.raises(IndexFormatError, match=message):
         editor.add(rows, new, encoder_id=ENCODER_ID)
     assert not list(folder.glob("changes-*"))
+
+
+def test_whole_numbers_that_only_their_column_holds_are_taken(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    large = pa.array([2**64 - 1] * len(catalogue.ids), pa.uint64())
+    catalogue.write(tmp_path / "i", performances=catalogue.performances.append_column("n", large))
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_n", "n": 2**64 - 2}, {"performance_id": "P_m", "n": 3}]
+        editor.add(rows, vectors(2), encoder_id=ENCODER_ID)
+        with pytest.raises(IndexFormatError, match="'P_o' has -1 in the column 'n'"):
+            editor.add([{"performance_id": "P_o", "n": -1}], vectors(1), encoder_id=ENCODER_ID)
+        with pytest.raises(IndexFormatError, match="'P_7' has 'x' in the column 'n'"):
+            editor.update([{"performance_id": "P_7", "n": "x"}], vectors(1), encoder_id=ENCODER_ID)
+        editor.compact()
+        assert editor.index.metadata("P_n")["n"] == 2**64 - 2
 
 
 def test_vectors_of_another_encoder_are_refused(editor: IndexEditor) -> None:
@@ -255,6 +304,18 @@ def test_compacting_without_changes_does_nothing(folder: Path, editor: IndexEdit
     assert editor.index.manifest.generation == 2
 
 
+def test_changes_that_undo_each_other_are_compacted_too(
+    folder: Path, editor: IndexEditor, catalogue: MadeUp
+) -> None:
+    for _ in range(3):
+        editor.add([{"performance_id": "P_new"}], vectors(1), encoder_id=ENCODER_ID)
+        editor.remove("P_new")
+    assert editor.compact().generation == 2
+    assert not list(folder.glob("changes-*"))
+    assert state_in(Index.open(folder)) == state_of(catalogue)
+    assert editor.compact().generation == 2
+
+
 def test_one_editor_at_a_time(folder: Path, catalogue: MadeUp, editor: IndexEditor) -> None:
     with pytest.raises(IndexLockedError, match=f"process id {os.getpid()}"):
         IndexEditor(folder)
@@ -274,6 +335,51 @@ def test_one_editor_at_a_time(folder: Path, catalogue: MadeUp, editor: IndexEdit
         editor.close()  # again, which must not take the lock from the next one
         with pytest.raises(IndexLockedError, match="process id"):
             IndexEditor(folder)
+
+
+@pytest.mark.parametrize("fate", ["moved", "replaced", "removed"])
+def test_an_editor_says_that_its_index_has_gone(
+    folder: Path, catalogue: MadeUp, tmp_path: Path, fate: str
+) -> None:
+    make_up(9, seed=9).write(tmp_path / "another")
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        folder.rename(tmp_path / "old")
+        if fate == "replaced":
+            (tmp_path / "another").rename(folder)
+        if fate == "removed":
+            shutil.rmtree(tmp_path / "old")
+        changes: list[Callable[[], object]] = [
+            lambda: editor.add([{"performance_id": "new"}], vectors(1), encoder_id=ENCODER_ID),
+            lambda: editor.remove("P_1"),
+            editor.compact,
+            editor.tune,
+        ]
+        for change in changes:
+            with pytest.raises(IndexLockedError, match="moved away, replaced or removed"):
+                change()
+    if fate != "removed":
+        expected = {name: held for name, held in state_of(catalogue).items() if name != "P_0"}
+        assert state_in(Index.open(tmp_path / "old")) == expected
+    if fate == "replaced":
+        assert len(Index.open(folder)) == 9
+        with IndexEditor(folder) as next_one:
+            next_one.remove("P_1")
+
+
+def test_a_change_is_not_acknowledged_into_an_index_that_goes_meanwhile(
+    folder: Path, editor: IndexEditor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = change_log._flush
+
+    def flush_and_move(file: int) -> None:
+        flush(file)
+        folder.rename(tmp_path / "old")
+
+    editor.remove("P_0")
+    monkeypatch.setattr(change_log, "_flush", flush_and_move)
+    with pytest.raises(IndexLockedError, match="moved away"):
+        editor.remove("P_1")
 
 
 def test_an_overwritten_index_is_followed(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from coverdex.indexer.shard_reading import read_shards_at
 from coverdex.search import Index, IndexEditor, IndexExistsError, InvalidQueryError
 from coverdex.search import export as exporting
 from coverdex.search.export import (
@@ -149,8 +150,104 @@ def test_a_table_that_fails_midway_leaves_the_old_one(index: Index, tmp_path: Pa
 
 def test_candidates_as_a_table(index: Index) -> None:
     answers = index.search_by_ids(["P_1", "P_2"], limit=3)
-    table = candidate_table(["P_1", "P_2"], answers)
+    table = candidate_table(["P_1", "P_2"], answers, schema=index.schema)
     assert table.column("query").to_pylist() == ["P_1"] * 3 + ["P_2"] * 3
     assert table.column("rank").to_pylist() == [1, 2, 3] * 2
     found = [candidate.performance_id for answer in answers for candidate in answer]
     assert table.column("performance_id").to_pylist() == found
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])
+def test_an_answer_without_candidates_has_its_columns(
+    index: Index, tmp_path: Path, file_format: str
+) -> None:
+    nothing = index.search_by_id("P_1", where="artist=nobody")
+    assert nothing == []
+    table = candidate_table(["P_1"], [nothing], schema=index.schema)
+    some = candidate_table(["P_1"], [index.search_by_id("P_1")], schema=index.schema)
+    assert table.schema == some.schema
+    path = tmp_path / "found"
+    assert write_table([table], path, file_format=file_format) == 0
+    names = ["query", "rank", "similarity", *index.performances.column_names]
+    if file_format == "parquet":
+        assert pq.read_table(path).column_names == names
+    elif file_format == "csv":
+        assert list(csv.reader(path.open())) == [names]
+    else:
+        assert path.read_text() == ""
+
+
+def with_columns(catalogue: MadeUp, **columns: pa.Array) -> pa.Table:
+    table = catalogue.performances
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
+
+
+def test_columns_of_the_catalogue_are_kept_beside_those_of_the_answer(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    texts = {name: pa.array([f"{name} {i}" for i in range(120)]) for name in ("rank", "embedding")}
+    large = pa.array([2**64 - 1 - i for i in range(120)], pa.uint64())
+    table = with_columns(
+        catalogue, **texts, query=large, similarity=large, metadata_rank=texts["rank"]
+    )
+    catalogue.write(tmp_path / "i", performances=table)
+    index = Index.open(tmp_path / "i")
+    answer = index.search_by_id("P_1", limit=4)
+    rows = candidate_table(["P_1"], [answer], schema=index.schema).to_pylist()
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
+    assert [row["similarity"] for row in rows] == [found.similarity for found in answer]
+    assert {row["query"] for row in rows} == {"P_1"}
+    for row, found in zip(rows, answer, strict=True):
+        number = int(found.performance_id.removeprefix("P_"))
+        assert row["metadata_query"] == row["metadata_similarity"] == 2**64 - 1 - number
+        assert row["metadata_metadata_rank"] == row["metadata_rank"] == f"rank {number}"
+    (path,) = export_embeddings(index, tmp_path / "out", file_format="parquet")
+    exported = pq.read_table(path)
+    names = exported.column("performance_id").to_pylist()
+    assert exported.column("metadata_embedding").to_pylist() == [
+        f"embedding {name.removeprefix('P_')}" for name in names
+    ]
+    assert len(exported.column("embedding")[0]) == 64
+
+
+def test_pairs_of_an_empty_index_have_their_columns(catalogue: MadeUp, tmp_path: Path) -> None:
+    catalogue.write(tmp_path / "i")
+    with IndexEditor(tmp_path / "i") as editor:
+        editor.remove(catalogue.ids)
+    index = Index.open(tmp_path / "i")
+    path = tmp_path / "pairs.parquet"
+    assert write_table(nearest_pairs(index), path, file_format="parquet") == 0
+    assert pq.read_table(path).schema == exporting.PAIRS_SCHEMA
+    with pytest.raises(InvalidQueryError, match="no table"):
+        write_table([], tmp_path / "none.csv", file_format="csv")
+    assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_symbolic_link_to_a_table_stays(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "pairs.csv"
+    link.symlink_to("elsewhere/today.csv")
+    write_table(nearest_pairs(index), link, file_format="CSV")
+    assert link.is_symlink()
+    assert (tmp_path / "elsewhere" / "today.csv").read_text().startswith('"query"')
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "numpy", "faiss"])
+def test_an_export_says_who_made_the_embeddings(
+    index: Index, tmp_path: Path, file_format: str
+) -> None:
+    paths = export_embeddings(index, tmp_path / "out", file_format=file_format)
+    (tables,) = [path for path in paths if path.suffix == ".parquet"]
+    for path in (tables, index.path / "embeddings.parquet"):
+        metadata = pq.read_schema(path).metadata
+        assert metadata[b"coverdex.encoder_id"].decode() == ENCODER_ID
+        assert metadata[b"coverdex.encoder_name"].decode() == "made-up"
+
+
+def test_an_index_that_is_made_of_an_export_finds_its_encoder(index: Index, tmp_path: Path) -> None:
+    (exported,) = export_embeddings(index, tmp_path / "out", file_format="parquet")
+    for path in (exported, index.path / "embeddings.parquet"):
+        contents = read_shards_at(path)
+        assert (contents.encoder_id, contents.encoder_name) == (ENCODER_ID, "made-up")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from coverdex.search import Condition, Index, InvalidQueryError
 from hypothesis import given, settings
@@ -43,6 +44,10 @@ def ids_of(candidates: list) -> list[str]:
         "PCA32,IVF4,PQ32x4fsr,Refine(SQfp16)",
         "IVF4,PQ64x4fsr,Refine(SQfp16)",
         "HNSW16",
+        "PQ16x4fs",  # these FAISS cannot restrict to some rows
+        "NSG16",
+        "Flat,RFlat",
+        "IVF4,RQ4x4",
     ],
 )
 def filtered_index(
@@ -124,6 +129,19 @@ def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:
         ("year>=long ago", "'long ago' is no value for 'year'"),
         ("year", "not a condition"),
         ("year ~ 3", "not a condition"),
+        ("artist==Artist 3", r"equality is a single =, and .* quotes"),
+        ("year>==1900", "equality"),
+        ("year<>1900", "write !="),
+        ("key in (C, Am)", "parentheses"),
+        ("title='Round Midnight", "whole value into quotes of the other kind"),
+        ('title="Weird" Al', "begins with a quote"),
+        ("title in Misty,'Round Midnight", "begins with a quote"),
+        ("key in C,null", "null on 'key' goes with = and !="),
+        ("year in 1900,", "'' is no value for 'year'"),
+        ("keyin C", "not a condition"),
+        (Condition("year", "=", 1900.5), "1900.5 is no value for 'year'"),
+        (Condition("year", "in", [1900, 2**40]), "no value for 'year'"),
+        (Condition("title", "=", "\ud800"), "no value for 'title'"),
         (3, "no condition"),
         ([("year", "=", 3)], "no condition"),
         ("instrumental=perhaps", "no value for 'instrumental'"),
@@ -135,11 +153,89 @@ def test_filters_that_mean_nothing_are_refused(index: Index, where: Any, message
 
 
 @pytest.mark.parametrize(
-    ("operator", "value"), [("~", 1), ("in", 3), ("=", [3]), ("<", None), ("like", "x")]
+    ("operator", "value"),
+    [("~", 1), ("in", 3), ("=", [3]), ("<", None), ("like", "x"), ("in", [1900, None])],
 )
 def test_conditions_that_mean_nothing_are_refused(operator: str, value: Any) -> None:
     with pytest.raises(InvalidQueryError):
         Condition("year", operator, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "operator", "value"),
+    [
+        ("artist = The Corries ", "artist", "=", "The Corries"),
+        ('artist="The Corries"', "artist", "=", "The Corries"),
+        ("artist != ' The Corries '", "artist", "!=", " The Corries "),
+        ("title='Don''t'", "title", "=", "Don't"),
+        ('title=Don\'t, "no"', "title", "=", 'Don\'t, "no"'),
+        ('title="\'Round Midnight"', "title", "=", "'Round Midnight"),
+        ("title='=='", "title", "=", "=="),
+        ("title=", "title", "=", ""),
+        ("title=one\ntwo", "title", "=", "one\ntwo"),
+        ("title!=null", "title", "!=", None),
+        ("title='null'", "title", "=", "null"),
+        ("title=in", "title", "=", "in"),
+        (
+            "artist in 'Crosby, Stills & Nash' , Bread",
+            "artist",
+            "in",
+            "Crosby, Stills & Nash|Bread",
+        ),
+        ('artist in"a","b ""c"""', "artist", "in", 'a|b "c"'),
+        ("artist in 'null',in", "artist", "in", "null|in"),
+        ("key in C,,", "key", "in", "C||"),
+        ("key in (C), D", "key", "in", "(C)|D"),
+        ("my-key=C", "my-key", "=", "C"),
+        ("'my key' in C", "my key", "in", "C"),
+        ('"my ""key"""in C,D', 'my "key"', "in", "C|D"),
+        ("'a=b'>=3", "a=b", ">=", "3"),
+        ("tempo.bpm<3", "tempo.bpm", "<", "3"),
+        ("年=1960", "年", "=", "1960"),
+    ],
+)
+def test_text_is_read_as_it_is_meant(
+    text: str, column: str, operator: str, value: str | None
+) -> None:
+    wanted = value.split("|") if operator == "in" and value is not None else value
+    assert Condition.parse(text) == Condition(column, operator, wanted)
+
+
+@given(
+    column=st.text(min_size=1),
+    operator=st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "in"]),
+    values=st.lists(st.text(), min_size=1),
+    mark=st.sampled_from(["'", '"']),
+)
+@settings(max_examples=100, deadline=None)
+def test_anything_can_be_said_in_quotes(
+    column: str, operator: str, values: list[str], mark: str
+) -> None:
+    said = [mark + text.replace(mark, 2 * mark) + mark for text in (column, *values)]
+    if operator == "in":
+        text, wanted = f"{said[0]} in {', '.join(said[1:])}", values
+    else:
+        text, wanted = f"{said[0]} {operator} {said[1]}", values[0]
+    assert Condition.parse(text) == Condition(column, operator, wanted)
+
+
+def test_columns_of_lists_can_be_known_and_not_compared(catalogue: MadeUp, tmp_path: Path) -> None:
+    tags = pa.array([["a", "b"] if i else None for i in range(120)])
+    table = catalogue.performances.append_column("my tags", tags)
+    catalogue.write(tmp_path / "i", performances=table)
+    opened = Index.open(tmp_path / "i")
+    query = catalogue.embeddings[5]
+    assert ids_of(opened.search(query, where="'my tags'=null")) == ["P_0"]
+    for condition in (Condition("my tags", "in", [["a"]]), Condition("my tags", "=", "a")):
+        with pytest.raises(InvalidQueryError, match="my tags"):
+            opened.search(query, where=condition)
+
+
+@pytest.mark.parametrize("said", [[None], [3], 3, "\ud800", ["W_1", None]])
+@pytest.mark.parametrize("option", ["exclude", "exclude_works"])
+def test_what_is_left_out_is_text(index: Index, catalogue: MadeUp, option: str, said: Any) -> None:
+    with pytest.raises(InvalidQueryError, match="give text"):
+        index.search(catalogue.embeddings[0], **{option: said})
 
 
 @given(

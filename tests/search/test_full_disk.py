@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coverdex.search import Index, IndexEditor, export_embeddings, verify_index
+from coverdex.search import (
+    Index,
+    IndexEditor,
+    export_embeddings,
+    nearest_pairs,
+    verify_index,
+    write_table,
+)
 
 from .history import State, Step, state_in, state_of
 from .made_up import DIMENSION, make_up, unit
@@ -128,3 +135,17 @@ def test_an_index_and_an_export_appear_whole_or_not_at_all(
         assert list(small_disk.folder.iterdir()) == []
     write()
     assert any(out.iterdir())
+
+
+def test_a_table_that_the_disk_refuses_is_named(small_disk: Any, tmp_path: Path) -> None:
+    make_up(300).write(tmp_path / "i")
+    index = Index.open(tmp_path / "i")
+    for file_format in ("parquet", "csv", "jsonl"):
+        out = small_disk.folder / f"pairs.{file_format}"
+        small_disk.fill(but=4_096)
+        error = refused_by(partial(write_table, nearest_pairs(index), out, file_format=file_format))
+        assert error is not None
+        assert is_clear(error)
+        assert error.filename == str(out)
+        small_disk.free()
+        assert list(small_disk.folder.iterdir()) == []

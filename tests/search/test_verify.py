@@ -4,6 +4,7 @@ import json
 import shutil
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,14 @@ from coverdex.search import (
     IndexFormatError,
     Manifest,
     performances,
+    verify,
     verify_index,
     write_embeddings,
 )
 from coverdex.search.manifest import FileRecord
 from coverdex.search.parts import write_mapped
 
-from .made_up import ENCODER_ID, MadeUp
+from .made_up import ENCODER_ID, MadeUp, make_up
 
 
 @pytest.fixture
@@ -78,6 +80,77 @@ def test_missing_and_truncated_files_are_seen_on_opening(folder: Path, name: str
     with pytest.raises(IndexFormatError, match=name):
         Index.open(folder)
     assert name in verify_index(folder).problems[0]
+
+
+def remove(folder: Path, name: str, *, compact: bool = False) -> None:
+    """Change an index, and hold none of its files afterwards."""
+    with IndexEditor(folder) as editor:
+        editor.remove(name)
+        if compact:
+            editor.compact()
+
+
+@pytest.mark.parametrize("change", ["compacted", "compacted twice", "overwritten"])
+def test_an_index_that_is_replaced_while_it_is_read_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    remove(folder, "P_0")  # so that there is a log, which a compaction removes
+    read = verify.sha256_of
+    changes: list[object] = []
+
+    def read_while_it_is_changed(file: Any) -> str:
+        if len(changes) < (2 if change == "compacted twice" else 1):
+            changes.append(file)
+            if change == "overwritten":
+                make_up(50).write(folder, overwrite=True)
+            else:
+                remove(folder, f"P_{len(changes)}", compact=True)
+        return read(file)
+
+    monkeypatch.setattr(verify, "sha256_of", read_while_it_is_changed)
+    found = verify_index(folder)
+    assert changes
+    assert found.problems == []
+    # What is said is said of the present files.
+    assert {Path(name).name for name in found.files} == {
+        "manifest.json",
+        "vectors.faiss",
+        "performances.parquet",
+        "performances.arrow",
+        "embeddings.parquet",
+    }
+    assert all((folder / name).is_file() for name in found.files)
+
+
+def test_what_is_verified_is_not_removed_by_a_compaction(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = []
+
+    def compact_and_look(_file: Any) -> str:
+        monkeypatch.undo()
+        remove(folder, "P_1", compact=True)
+        there.extend(path.name for path in folder.glob("*.parquet"))
+        return ""
+
+    monkeypatch.setattr(verify, "sha256_of", compact_and_look)
+    assert verify_index(folder).problems == []
+    assert sorted(there) == ["embeddings.parquet", "performances.parquet"]
+
+
+def test_an_index_that_never_rests_is_not_verified(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = verify.sha256_of
+
+    def read_and_replace(file: Any) -> str:
+        old = Manifest.read(folder)
+        Manifest(**{**old.__dict__, "plan": {"n": old.plan.get("n", 0) + 1}}).write(folder)
+        return read(file)
+
+    monkeypatch.setattr(verify, "sha256_of", read_and_replace)
+    (problem,) = verify_index(folder).problems
+    assert "again and again" in problem
 
 
 def replace_part(folder: Path, part: str, **changes: object) -> None:

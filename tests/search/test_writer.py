@@ -56,6 +56,24 @@ def test_an_existing_index_is_kept_unless_told_otherwise(catalogue: MadeUp, tmp_
     assert names_in(tmp_path) == ["i"]
 
 
+def test_a_symbolic_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "names").mkdir()
+    link = tmp_path / "names" / "current"
+    link.symlink_to("../disk/i")
+    for n in (7, 5):  # first it points to nothing
+        make_up(n).write(link, overwrite=True)
+        assert link.is_symlink()
+        assert len(Index.open(tmp_path / "disk" / "i")) == len(Index.open(link)) == n
+        assert (names_in(tmp_path / "names"), names_in(tmp_path / "disk")) == (["current"], ["i"])
+    file = tmp_path / "names" / "report"
+    (tmp_path / "disk" / "report").write_bytes(b"old")
+    file.symlink_to("../disk/report")
+    durability.write_file(file, b"new")
+    assert file.is_symlink()
+    assert (tmp_path / "disk" / "report").read_bytes() == b"new"
+
+
 def test_what_is_no_index_is_never_overwritten(catalogue: MadeUp, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")

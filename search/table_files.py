@@ -1,0 +1,118 @@
+"""Tables as files: Parquet, CSV or JSON Lines, written block by block.
+
+CSV knows no lists and no structs; they are written as JSON there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from .durability import naming, sync
+from .errors import InvalidQueryError
+
+TABLE_FORMATS = ("parquet", "csv", "jsonl")
+
+
+def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: str) -> int:
+    """Write a stream of tables of one schema into one file.
+
+    Parameters
+    ----------
+    tables : iterable of pyarrow.Table
+        At least one, be it without rows; read once, one at a time.
+    path : path
+        Appears when it is complete, and then replaces what was there; a symbolic link stays, and
+        what it points to is replaced.
+    file_format : str
+        One of ``parquet``, ``csv``, ``jsonl``, in letters of either case.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    InvalidQueryError
+        When the format is unknown, or there is no table.
+    OSError
+        When the disk refuses; ``path`` is then what it was.
+    """
+    writer_of = _WRITERS.get(file_format.lower())
+    if writer_of is None:
+        raise InvalidQueryError(
+            f"unknown format {file_format!r}; use one of {', '.join(TABLE_FORMATS)}"
+        )
+    target = Path(path).resolve()
+    temporary = target.with_name(f".{target.name}.tmp")
+    n_rows = 0
+    writer: Any = None
+    try:
+        with naming(target), temporary.open("wb") as file:
+            for table in tables:
+                if writer is None:
+                    writer = writer_of(file, table.schema)
+                writer.write_table(table)
+                n_rows += table.num_rows
+            if writer is None:
+                raise InvalidQueryError(
+                    f"no table to write to {path}; give one, without rows if there are none"
+                )
+            writer.close()
+            writer = None
+        sync(temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(target.parent)
+    return n_rows
+
+
+class _JsonLines:
+    """One JSON object per row."""
+
+    def __init__(self, file: Any, _schema: pa.Schema) -> None:
+        self._file = file
+
+    def write_table(self, table: pa.Table) -> None:
+        for row in table.to_pylist():
+            self._file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class _Csv:
+    """CSV, with JSON for what it does not know."""
+
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        self._nested = [i for i, field in enumerate(schema) if pa.types.is_nested(field.type)]
+        for i in self._nested:
+            schema = schema.set(i, pa.field(schema.names[i], pa.string()))
+        self._writer = pa_csv.CSVWriter(file, schema)
+
+    def write_table(self, table: pa.Table) -> None:
+        for i in self._nested:
+            values = table.column(i).to_pylist()
+            texts = [None if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+            table = table.set_column(i, table.column_names[i], pa.array(texts, pa.string()))
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write what is held back."""
+        self._writer.close()
+
+
+_WRITERS: dict[str, Any] = {
+    "parquet": pq.ParquetWriter,
+    "csv": _Csv,
+    "jsonl": _JsonLines,
+}
