@@ -124,8 +124,11 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return problem_response(ProblemError(NO_SUCH_RESOURCE, detail))
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
+        # The routes know nothing of HEAD, which every one that takes GET takes too.
+        allowed = "GET, HEAD" if allowed == "GET" else allowed
         detail = f"{path} does not take {request.method}; it takes {allowed or 'another method'}"
-        return problem_response(ProblemError(METHOD_NOT_ALLOWED, detail, headers=error.headers))
+        headers = {"Allow": allowed}
+        return problem_response(ProblemError(METHOD_NOT_ALLOWED, detail, headers=headers))
     if error.status_code == 400:  # FastAPI's answer when parsing fails in another way than syntax
         detail = "the body could not be parsed as JSON (is it nested too deep, or not UTF-8?)"
         return problem_response(ProblemError(MALFORMED_JSON, detail))

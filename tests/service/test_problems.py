@@ -53,7 +53,8 @@ def test_wrong_method(client: TestClient) -> None:
     response = client.get("/v1/search")
     problem_of(response, METHOD_NOT_ALLOWED)
     assert response.headers["allow"] == "POST"
-    assert client.post("/v1/index").headers["allow"] == "GET"
+    assert client.post("/v1/index").headers["allow"] == "GET, HEAD"
+    assert client.head("/v1/search").status_code == 405
 
 
 @pytest.mark.parametrize(
