@@ -20,8 +20,10 @@ from fastapi_offline import FastAPIOffline
 
 from .. import __version__
 from .body_limit import BodyLimitMiddleware
+from .cut_off import CutOffMiddleware
 from .engine import Engine
 from .error_handling import handle_errors
+from .head import HeadMiddleware
 from .openapi import DESCRIPTION, TAGS, document_with
 from .routes import health, index, search, similarity
 from .settings import Settings
@@ -83,6 +85,8 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
         app.include_router(routes.router)
     app.add_api_route("/", _to_the_docs, include_in_schema=False)
     app.add_middleware(BodyLimitMiddleware, max_body_bytes=chosen.max_body_bytes)
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(CutOffMiddleware)
     handle_errors(app)
     app.openapi = document_with(app, chosen)  # type: ignore[method-assign]
     return app

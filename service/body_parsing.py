@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
@@ -39,9 +40,6 @@ _KEY = re.compile(r'(?<!\\)"hpcp"\s*:\s*\[\s*(?=\[)')
 _NUMBERS = re.compile(r"[\[\]\s,0-9eE.+\-NaInfity]*")
 _NEXT = re.compile(r"\s*([,\]])\s*")
 _INNER_END = re.compile(r"\]\s*\]")
-
-#: What stands in the text where an array was taken out; no request may hold such a key.
-_PLACE = "\ue000frames"
 
 _parsers = CapacityLimiter(1)
 
@@ -70,24 +68,23 @@ def parse_body(body: bytes) -> Any:
 
 
 def _parse_in_slices(text: str) -> Any:
-    rest, arrays = _take_frames_out(text)
+    place = uuid4().hex  # the key of what stands for an array: none that a request could hold
+    rest, arrays = _take_frames_out(text, place)
 
     def put_back(found: dict[str, Any]) -> Any:
-        return arrays[found[_PLACE]] if found.keys() == {_PLACE} else found
+        return arrays[found[place]] if found.keys() == {place} else found
 
     return json.loads(rest, object_hook=put_back)
 
 
-def _take_frames_out(text: str) -> tuple[str, list[NDArray[np.float64]]]:
-    """Give the text with a small object in place of each array, and the arrays."""
-    if _PLACE in text:
-        raise OddFramesError("a key that only stands for frames")
+def _take_frames_out(text: str, place: str) -> tuple[str, list[NDArray[np.float64]]]:
+    """Give the text with ``{place: number}`` in place of each array, and the arrays."""
     pieces: list[str] = []
     arrays: list[NDArray[np.float64]] = []
     done = 0
     while (key := _KEY.search(text, done)) is not None:
         frames, end = _read_frames(text, key.end())
-        pieces += [text[done : key.end()].rstrip()[:-1], f'{{"{_PLACE}":{len(arrays)}}}']
+        pieces += [text[done : key.end()].rstrip()[:-1], f'{{"{place}":{len(arrays)}}}']
         arrays.append(frames)
         done = end
     return "".join([*pieces, text[done:]]), arrays

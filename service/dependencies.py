@@ -14,6 +14,7 @@ from .engine import Engine
 from .problems import (
     INVALID_CHROMA,
     INVALID_REQUEST,
+    MALFORMED_JSON,
     NOT_READY,
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
@@ -54,13 +55,14 @@ def get_workers(request: Request, _: Annotated[Engine, Depends(get_engine)]) -> 
     return workers
 
 
-def require_json(request: Request) -> None:
-    """Refuse a body that is not declared as JSON.
+async def require_json(request: Request) -> None:
+    """Refuse a body that is not declared as JSON, or is not there.
 
     Raises
     ------
     ProblemError
-        ``unsupported-media-type``.
+        ``unsupported-media-type``, or ``malformed-json`` for a body of no bytes, which the
+        framework takes for a field that is missing.
     """
     declared = request.headers.get("content-type", "")
     media_type = declared.split(";")[0].strip().lower()
@@ -73,6 +75,8 @@ def require_json(request: Request) -> None:
             UNSUPPORTED_MEDIA_TYPE,
             f"the body is {said}; send JSON with Content-Type: application/json",
         )
+    if not await request.body():
+        raise ProblemError(MALFORMED_JSON, "the body is empty; send a JSON object")
 
 
 def check_limit(limit: int, settings: Settings) -> None:

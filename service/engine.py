@@ -100,7 +100,7 @@ class Engine:
         ProblemError
             ``unknown-performance``, ``encoder-mismatch`` or ``invalid-chroma``.
         """
-        return self._vector(self._now(), query, pointer)
+        return self._vector(self.now(), query, pointer)
 
     def search(self, query: Query, limit: int) -> list[Candidate]:
         """Return the nearest performances, best first; one asked for by id leaves itself out.
@@ -110,7 +110,7 @@ class Engine:
         ProblemError
             As :meth:`vector`.
         """
-        index = self._now()
+        index = self.now()
         own = [query.performance_id] if isinstance(query, PerformanceQuery) else []
         return index.search(self._vector(index, query, "#/query"), limit=limit, exclude=own)
 
@@ -122,15 +122,23 @@ class Engine:
         ProblemError
             As :meth:`vector`.
         """
-        index = self._now()
+        index = self.now()
         vectors = (
             self._vector(index, first, "#/first"),
             self._vector(index, second, "#/second"),
         )
         return float(np.dot(*vectors))
 
-    def _now(self) -> Index:
-        """Return the index as it is now, which stays so while a request is answered."""
+    def now(self) -> Index:
+        """Return the index as it is now, which stays so while a request is answered.
+
+        Raises
+        ------
+        ProblemError
+            ``encoder-mismatch``: an index of another encoder has taken its place.
+        IndexFormatError
+            It was damaged since it was opened.
+        """
         index = self.index.pinned()
         own, made_by = self.encoder.id, index.manifest.encoder_id
         if own != made_by:

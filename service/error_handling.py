@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from fastapi import FastAPI, Request
@@ -37,6 +38,9 @@ from .schemas.query import FORM_TAG_PREFIX
 
 logger = logging.getLogger(__name__)
 
+#: What a URI fragment holds unescaped (RFC 3986) beside letters, digits and ``-._~``.
+FRAGMENT_CHARACTERS = "!$&'()*+,;=:@/?"
+
 #: A body of a million wrong numbers is told about the first of them.
 MAX_ERRORS = 20
 
@@ -52,15 +56,17 @@ def handle_errors(app: FastAPI) -> None:
 def json_pointer(location: Sequence[str | int]) -> str:
     """Turn pydantic's location of a value in the body into a JSON pointer (RFC 6901).
 
-    It is written as a URI fragment, as RFC 9457 does: ``#/query/embedding/3``. The tag that
-    pydantic puts into the location for the form of a query is no part of the body and is left out.
+    It is written as a URI fragment, as RFC 9457 does: ``#/query/embedding/3``. A key of the
+    client's own may have characters that a fragment has not; they are percent-encoded, so that a
+    client that decodes the fragment gets its key back. The tag that pydantic puts into the location
+    for the form of a query is no part of the body and is left out.
     """
     parts = [
         str(part).replace("~", "~0").replace("/", "~1")
         for part in location
         if not str(part).startswith(FORM_TAG_PREFIX)
     ]
-    return "#" + "".join(f"/{part}" for part in parts)
+    return "#" + "".join(f"/{quote(part, safe=FRAGMENT_CHARACTERS)}" for part in parts)
 
 
 async def _on_problem(_: Request, error: Exception) -> Response:
@@ -118,8 +124,11 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return problem_response(ProblemError(NO_SUCH_RESOURCE, detail))
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
+        # The routes know nothing of HEAD, which every one that takes GET takes too.
+        allowed = "GET, HEAD" if allowed == "GET" else allowed
         detail = f"{path} does not take {request.method}; it takes {allowed or 'another method'}"
-        return problem_response(ProblemError(METHOD_NOT_ALLOWED, detail, headers=error.headers))
+        headers = {"Allow": allowed}
+        return problem_response(ProblemError(METHOD_NOT_ALLOWED, detail, headers=headers))
     if error.status_code == 400:  # FastAPI's answer when parsing fails in another way than syntax
         detail = "the body could not be parsed as JSON (is it nested too deep, or not UTF-8?)"
         return problem_response(ProblemError(MALFORMED_JSON, detail))

@@ -189,8 +189,9 @@ NOT_READY = ProblemType(
     "not-ready",
     503,
     "Not ready",
-    "The index and the encoder are not loaded: the service is starting or stopping. Try again "
-    "after the seconds in the header `Retry-After`.",
+    "No queries are answered: the service is starting or stopping, or (`GET /health/ready` says "
+    "so) its index was damaged or replaced by another encoder's. Try again after the seconds in "
+    "the header `Retry-After`.",
     {"detail": "the index is not loaded; the service is starting or stopping"},
 )
 OVERLOADED = ProblemType(

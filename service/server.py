@@ -77,8 +77,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: what cannot even be looked up as a name
+        reason = getattr(error, "strerror", None) or str(error)
         raise CoverdexError(
             f"cannot listen on {host} port {port}: {reason}; give another --host or --port"
         ) from error

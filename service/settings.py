@@ -38,7 +38,7 @@ class Settings(BaseSettings):
         default=None,
         description="Name of a shipped checkpoint or folder of one, for queries by chroma. It must "
         "be the one that made the index. By default the shipped checkpoint of the name that the "
-        "index gives, if there is one, else the default checkpoint.",
+        "index gives; an index that was made by one of your own needs its folder here.",
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(

@@ -7,13 +7,19 @@ load balancer's configuration should outlive a version of the API.
 
 from __future__ import annotations
 
+import logging
+
 from fastapi import APIRouter
 
 from ... import __version__
+from ...encoder import CoverdexError
 from ..dependencies import TheEngine
 from ..openapi import problem_responses
-from ..problems import INTERNAL_ERROR, NOT_READY
+from ..problems import INTERNAL_ERROR, NOT_READY, ProblemError
 from ..schemas.health import LiveAnswer, ReadyAnswer
+from ..workers import RETRY_AFTER
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -37,7 +43,17 @@ async def live() -> LiveAnswer:
     response_description="They can.",
     responses=problem_responses(NOT_READY, INTERNAL_ERROR),
 )
-async def ready(engine: TheEngine) -> ReadyAnswer:
-    """Answer 200 when index and encoder are loaded, else 503."""
-    manifest = engine.index.manifest
-    return ReadyAnswer(status="ready", count=len(engine.index), encoder_id=manifest.encoder_id)
+def ready(engine: TheEngine) -> ReadyAnswer:  # in a thread: a changed index is opened anew here
+    """Answer 200 when queries are answered, else 503."""
+    try:
+        index = engine.now()
+    except ProblemError as error:
+        raise _not_ready(error.detail) from error
+    except (CoverdexError, OSError) as error:
+        logger.error("not ready: %s", error)  # which may name paths: not for the client
+        raise _not_ready("the index cannot be read any more; the service's log says why") from error
+    return ReadyAnswer(status="ready", count=len(index), encoder_id=index.manifest.encoder_id)
+
+
+def _not_ready(detail: str) -> ProblemError:
+    return ProblemError(NOT_READY, detail, headers={"Retry-After": str(RETRY_AFTER)})

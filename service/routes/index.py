@@ -19,14 +19,15 @@ router = APIRouter(prefix="/v1", tags=["index"])
     response_description="The index and the limits.",
     responses=problem_responses(NOT_READY, INTERNAL_ERROR),
 )
-async def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswer:
+def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswer:
     """Describe the index, its encoder and the deployment's limits.
 
     A client that embeds tracks itself compares `encoder.id` with its own encoder's.
     """
-    manifest = engine.index.manifest
+    index = engine.index.pinned()  # one state of it; a changed one is opened anew, so in a thread
+    manifest = index.manifest
     return IndexAnswer(
-        count=len(engine.index),
+        count=len(index),
         metric=manifest.metric,
         factory=manifest.factory,
         format_version=manifest.format_version,

@@ -96,6 +96,6 @@ async def search(
         candidates = engine.search(request.query, request.limit)
         return [CandidateAnswer.of(candidate) for candidate in candidates]
 
-    return SearchAnswer(
-        encoder_id=engine.index.manifest.encoder_id, candidates=await workers.run(work)
-    )
+    # The engine's encoder, not the index's: the index is looked at in the workers alone, and one of
+    # another encoder gives no answer.
+    return SearchAnswer(encoder_id=engine.encoder.id, candidates=await workers.run(work))

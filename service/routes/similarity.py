@@ -68,5 +68,5 @@ async def similarity(
         covers=distance < threshold,
         threshold=threshold,
         threshold_source="deployment" if own is None else "request",
-        encoder_id=engine.index.manifest.encoder_id,
+        encoder_id=engine.encoder.id,
     )

@@ -75,6 +75,7 @@ class EmbeddingQuery(BaseModel):
     )
     encoder_id: str | None = Field(
         default=None,
+        max_length=512,  # it is repeated in answers; and only a bounded string is checked as UTF-8
         description="Id of the encoder that made the embedding. If given, it is compared with the "
         "index's, and a mismatch is refused with `encoder-mismatch`; without it a wrong encoder "
         "goes unnoticed.",

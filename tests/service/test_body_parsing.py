@@ -82,7 +82,6 @@ def test_slices_give_what_json_gives(
         '{"hpcp": "[[1]]"}',
         f'{{"hpcp": [[{", ".join(["1" * 400] * 12)}]]}}',
         '["hpcp", [[1]]]',
-        '{"x": {"\ue000frames": 0}, "hpcp": [[1]]}',
         "null",
     ],
 )
@@ -91,6 +90,14 @@ def test_what_is_odd_is_left_to_json(text: str) -> None:
 
 
 TWELVE = ", ".join(["0.5"] * 12)
+
+
+def test_no_key_of_a_request_stands_for_frames() -> None:
+    for text in (
+        '{"x": {"\\ue000frames": 0}}',
+        f'{{"x": {{"\\ue000frames": 0}}, "y": {{"\ue000frames": "0"}}, "hpcp": [[{TWELVE}]]}}',
+    ):
+        assert plain(parse_body(text.encode())) == json.loads(text)
 
 
 @pytest.mark.parametrize(

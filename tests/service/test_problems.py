@@ -53,12 +53,14 @@ def test_wrong_method(client: TestClient) -> None:
     response = client.get("/v1/search")
     problem_of(response, METHOD_NOT_ALLOWED)
     assert response.headers["allow"] == "POST"
-    assert client.post("/v1/index").headers["allow"] == "GET"
+    assert client.post("/v1/index").headers["allow"] == "GET, HEAD"
+    assert client.head("/v1/search").status_code == 405
 
 
 @pytest.mark.parametrize(
     "body",
     [
+        pytest.param(b"", id="nothing"),
         b"[",
         b'{"query": }',
         b"\xff\xfe\xfd",
@@ -119,6 +121,10 @@ def test_an_embedding_of_another_encoder_names_both(client: TestClient, encoder:
         ({"query": {"hpcp": [FRAME, 1], "frame_rate": 10.0}}, "#/query/hpcp/1"),
         ({"query": {"hpcp": [FRAME], "frame_rate": "10"}}, "#/query/frame_rate"),
         ({"query": {"performance_id": "P_1", "a/b~": 1}}, "#/query/a~1b~0"),
+        ({"query": {"performance_id": "P_1", 'a b%41"': 1}}, "#/query/a%20b%2541%22"),
+        ({"query": {"performance_id": "P_1", "\u266d": 1}}, "#/query/%E2%99%AD"),
+        ({"query": {"embedding": [1.0] * 64, "encoder_id": "\ud800"}}, "#/query/encoder_id"),
+        ({"query": {"embedding": [1.0] * 64, "encoder_id": "x" * 513}}, "#/query/encoder_id"),
         ({"query": {"performance_id": "P_1"}, "limit": 0}, "#/limit"),
         ({"query": {"performance_id": "P_1"}, "limit": 101}, "#/limit"),
         ({"query": {"performance_id": "P_1"}, "limit": 2.5}, "#/limit"),

@@ -163,6 +163,14 @@ def test_a_port_that_is_taken(failed: Failing, index_folder: Path) -> None:
     assert "--port" in said
 
 
+@pytest.mark.parametrize("host", ["no..name", "x" * 300])
+def test_a_host_that_is_no_name(failed: Failing, index_folder: Path, host: str) -> None:
+    code, said = failed(index_folder, "--host", host)
+    assert code == 1
+    assert said.count("\n") == 1
+    assert "--host" in said
+
+
 def test_wrong_settings_are_a_mistake_of_usage(
     failed: Failing, index_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
