@@ -31,7 +31,8 @@ from .snapshot import Snapshot
 Stamp = tuple[int, int, int, int]
 #: Nanoseconds for which a log that was changed may have been changed again with the same stamp.
 YOUNG = 50_000_000
-#: Readings of a young log that may find it damaged, because it is written over meanwhile.
+#: Readings of a log after which it is damaged: one can mix a record that is taken back with the one
+#: that is written in its place.
 LOG_ATTEMPTS = 3
 
 
@@ -124,7 +125,6 @@ class Following:
             try:
                 self._read_log_on(snapshot)
             except IndexFormatError:
-                # A reading can mix a record that is taken back with the one in its place.
                 is_same = not is_young and _stamp(self._log_path) == stamp
                 if is_same or attempt == LOG_ATTEMPTS:
                     raise

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from .change_log import log_name, read_log
 from .durability import sha256_of
 from .errors import IndexFormatError, NotFoundError
+from .following import LOG_ATTEMPTS
 from .generation import ATTEMPTS, Generation
 from .locks import mark_as_read
 from .manifest import MANIFEST_NAME, VECTORS, FileRecord, Manifest
@@ -132,13 +133,18 @@ def _damage_of_file(folder: Path, record: FileRecord) -> list[str]:
 
 
 def _damage_of_log(log: Path, manifest: Manifest) -> list[str]:
-    try:
-        read_log(log, generation=manifest.generation, dimension=manifest.dimension)
-    except IndexFormatError as error:
-        return [str(error)]
-    except OSError as error:
-        return [f"{log.name} cannot be read: {error.strerror}"]
-    return []
+    found: list[str] = []
+    # A reading can mix a record that is taken back with the one in its place; damage stays.
+    for _ in range(LOG_ATTEMPTS):
+        try:
+            read_log(log, generation=manifest.generation, dimension=manifest.dimension)
+        except IndexFormatError as error:
+            found = [str(error)]
+        except OSError as error:
+            return [f"{log.name} cannot be read: {error.strerror}"]
+        else:
+            return []
+    return found
 
 
 def _size(path: Path) -> int:

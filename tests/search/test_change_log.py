@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from coverdex.search import (
     IndexFormatError,
     change_log,
     following,
+    verify,
     verify_index,
 )
 from coverdex.search.change_log import HEADER_SIZE
@@ -279,6 +281,28 @@ def test_a_record_in_the_place_of_another_is_seen_within_one_tick_of_the_clock(
     os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert "N_1" not in follower
     assert "N_2" in follower
+
+
+@pytest.mark.parametrize("module", [following, verify], ids=["follower", "verify"])
+def test_a_reading_that_mixes_two_records_is_no_damage(
+    changed: tuple[Path, list[dict], list[int]], monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    folder, states, _ = changed
+    read, readings = change_log.read_log, []
+
+    def mixed_at_first(path: Path, **options: Any) -> Any:
+        readings.append(path)
+        if len(readings) == 1:
+            raise IndexFormatError("record 3 is damaged")
+        return read(path, **options)
+
+    monkeypatch.setattr(module, "read_log", mixed_at_first)
+    if module is following:
+        monkeypatch.setattr(following, "YOUNG", 10**18)  # however slow this machine is
+        assert state_in(Index.open(folder)) == states[3]
+    else:
+        assert verify_index(folder).problems == []
+    assert len(readings) > 1
 
 
 @pytest.fixture(scope="module")
