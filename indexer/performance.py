@@ -14,13 +14,14 @@ out here and there. Columns that a catalogue has and Coverdex does not know (``c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from ..encoder.errors import CoverdexError
+from ..search.misfits import MISFITS, misfit
 
 #: The columns that every catalogue and every index has, in order, with their types.
 RECORD_SCHEMA = pa.schema(
@@ -176,12 +177,24 @@ def records_table(
 
     Raises
     ------
-    CoverdexError
+    IndexFormatError
         If a value does not fit its column.
     """
     listed = list(records)
     schema = records_schema(listed) if schema is None else schema
+    rows = [record.as_row() for record in listed]
+    columns = [_column(rows, field) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], field: pa.Field) -> pa.Array:
+    values = [row.get(field.name) for row in rows]
+
+    def take(first: int, last: int) -> pa.Array:
+        return pa.array(values[first:last], field.type)
+
     try:
-        return pa.Table.from_pylist([record.as_row() for record in listed], schema=schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise CoverdexError(f"a metadata value does not fit its column: {error}") from error
+        return take(0, len(values))
+    except MISFITS:
+        id_of = [row["performance_id"] for row in rows].__getitem__
+        raise misfit(field.name, field.type, values, take, id_of) from None
