@@ -89,3 +89,10 @@ def test_histograms_hold_all_of_few_values_and_no_outlier_of_many():
     many = np.append(np.random.default_rng(0).random(10_000), [-50, 50]).astype(np.float32)
     edges = figures._bins(np.float32([0.5]), many)
     assert 0 <= edges[0] < edges[-1] <= 1
+
+
+def test_dollars_in_a_name_are_dollars(tmp_path):
+    works = [f"W_{i // 2}" for i in range(12)]
+    names = [r"$\foo{$ model", "Ke$ha $"]
+    drawn = figures.draw_all([outcome_of(works, name) for name in names], tmp_path)
+    assert drawn
