@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,12 +182,12 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
                         alpha=0.6,
                     )
             axes.set_yticks([])
-            axes.set_title(
-                f"{literally(outcome.name)}: a cover is closer with probability "
-                f"{profile.separation:.3f}",
-                fontsize=10,
-                loc="left",
+            closer = (
+                "there are no other candidates"
+                if math.isnan(profile.separation)
+                else f"a cover is closer with probability {profile.separation:.3f}"
             )
+            axes.set_title(f"{literally(outcome.name)}: {closer}", fontsize=10, loc="left")
             bare(axes, grid="")
         legend_above(drawn, ["covers", "other candidates"], [covers, others])
         grid[-1].set_xlabel("similarity (each system has its own scale)")
