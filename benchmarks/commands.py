@@ -102,7 +102,10 @@ def evaluate(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
-    beside = ranking.with_name(f"{ranking.resolve().name}.per-query.parquet")
+    whole = ranking.resolve()
+    # Beside the ranking, not in it, also where it is given as "." or "..".
+    folder = whole.parent if ranking.name in ("", "..") else ranking.parent
+    beside = folder / f"{whole.name}.per-query.parquet"
     try:
         write_per_query(evaluation, opened.listed, per_query or beside)
         written = f"wrote {evaluation.counts.n_queries} queries to {per_query or beside}"

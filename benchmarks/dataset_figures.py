@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.chroma import PITCH_CLASSES
-from .drawing import PALETTE, bare, figure, whole_numbers
+from .drawing import PALETTE, bare, figure, literally, whole_numbers
 
 if TYPE_CHECKING:
     from ..encoder import Chroma
@@ -132,7 +132,7 @@ def draw_chroma(chroma: Chroma, path: Path, *, title: str, seed: int = 0) -> Pat
             shown = from_c_to_b(values[first : first + n_shown])
             _heat_map(drawn, axes, shown, first, name)
         grid[-1].set_xlabel(f"frame ({chroma.frame_rate:.2f} frames per second)")
-        drawn.suptitle(title)
+        drawn.suptitle(literally(title))
     return path
 
 

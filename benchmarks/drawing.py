@@ -44,6 +44,11 @@ def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iter
     drawn.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
 
 
+def literally(text: str) -> str:
+    """Make names and titles fit for a figure: matplotlib takes what is between dollars for TeX."""
+    return text.replace("$", r"\$")
+
+
 def bare(axes: Any, *, grid: str = "y") -> None:
     """Remove the box around a plot and draw a light grid behind it."""
     for side in ("top", "right"):

@@ -69,7 +69,7 @@ def open_ranking(
     works : path-like or WorkList, optional
         List of works; needed for all but an index, and refused for an index.
     distances : bool, default False
-        A matrix holds distances: smaller is closer.
+        A matrix holds distances: smaller is closer. Refused for anything else.
 
     Raises
     ------
@@ -79,6 +79,12 @@ def open_ranking(
         If they do not fit together.
     """
     path = Path(path)
+    is_matrix = path.suffix.lower() == ".npy" and not path.is_dir()
+    if distances and path.exists() and not is_matrix:
+        raise CoverdexError(
+            f"{path} is no .npy matrix, and distances are taken from a matrix only; leave "
+            "--distances out, and give a run scores of which larger is closer"
+        )
     if path.is_dir():
         return _open_index(path, works)
     if not path.exists():
@@ -91,7 +97,7 @@ def open_ranking(
             "order of a matrix's rows, with --works"
         )
     listed = works if isinstance(works, WorkList) else read_work_list(works)
-    if path.suffix != ".npy":
+    if not is_matrix:
         return Ranking(path.name, read_run(path, listed.performances), listed)
     try:
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -103,9 +109,9 @@ def open_ranking(
 def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
     from ..search import Index
 
+    index = Index.open(path)
     if works is not None:
         raise CoverdexError(f"{path} is an index and knows its works; leave --works out")
-    index = Index.open(path)
     table = index.performances
     listed = WorkList(
         table.column("performance_id").to_pylist(), table.column("work_id").to_pylist()

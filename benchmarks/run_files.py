@@ -22,12 +22,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..encoder.errors import NotFoundError
 from .similarity import InvalidSimilarityError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _TREC_COLUMNS = 6
 
@@ -43,6 +47,8 @@ class RunSimilarity:
         Positions in the catalogue; each pair at most once.
     scores : array, shape (m,), float64
         Larger is closer.
+    performances : sequence of n str, optional
+        Ids, by which errors name performances; by default they name positions.
 
     Raises
     ------
@@ -56,6 +62,7 @@ class RunSimilarity:
         queries: NDArray[np.int64],
         candidates: NDArray[np.int64],
         scores: NDArray[np.float64],
+        performances: Sequence[str] | None = None,
     ) -> None:
         if np.isnan(scores).any():
             raise InvalidSimilarityError(
@@ -68,9 +75,14 @@ class RunSimilarity:
         twice = (ordered[1:] == ordered[:-1]) & (self._candidates[1:] == self._candidates[:-1])
         if twice.any():
             at = int(np.flatnonzero(twice)[0])
+            positions = int(ordered[at]), int(self._candidates[at])
+            query, candidate = (
+                f"at position {position}" if performances is None else repr(performances[position])
+                for position in positions
+            )
             raise InvalidSimilarityError(
-                f"the run lists candidate {int(self._candidates[at])} of query {int(ordered[at])} "
-                "(positions in the catalogue) twice; list each candidate once"
+                f"the run lists the candidate {candidate} of the query {query} twice; list each "
+                "candidate once"
             )
         self._start = np.searchsorted(ordered, np.arange(n + 1))
         self._listed = np.bincount(ordered[ordered != self._candidates], minlength=n)
@@ -115,8 +127,8 @@ def read_run(path: str | Path, performances: Sequence[str]) -> RunSimilarity:
     if not path.is_file():
         raise NotFoundError(f"no run file {path}; give an existing TREC or Parquet file")
     position = {performance: at for at, performance in enumerate(performances)}
-    read = _read_parquet if path.suffix == ".parquet" else _read_trec
-    return RunSimilarity(len(performances), *read(path, position))
+    read = _read_parquet if path.suffix.lower() == ".parquet" else _read_trec
+    return RunSimilarity(len(performances), *read(path, position), performances=performances)
 
 
 Columns = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -128,7 +140,7 @@ def _read_trec(path: Path, position: Mapping[str, int]) -> Columns:
     scores: list[float] = []
     with path.open("rb") as lines:
         for number, raw in enumerate(lines, start=1):
-            line = raw.decode("utf-8", errors="replace")
+            line = raw.decode("utf-8-sig", errors="replace")
             columns = line.split()
             if not columns:
                 continue
@@ -168,13 +180,26 @@ def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
     known = pa.array(list(position), pa.string())
     found = []
     for column in ("query", "candidate"):
-        ids = table.column(column).cast(pa.string())
+        ids = _column_as(table, column, pa.string(), path)
         at = pc.index_in(ids, value_set=known)
         if at.null_count:
             raise _unknown(path, ids.filter(pc.is_null(at))[0].as_py())
         found.append(at.to_numpy().astype(np.int64))
-    values = table.column(value).cast(pa.float64()).to_numpy()
+    values = _column_as(table, value, pa.float64(), path).to_numpy()
     return found[0], found[1], -values if value == "rank" else values
+
+
+def _column_as(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    column = table.column(name)
+    try:
+        return column.cast(kind)
+    except pa.ArrowException as error:
+        raise InvalidSimilarityError(
+            f"column {name} of {path} is of type {column.type} and does not become {kind} "
+            f"({error}); give ids as text and similarities as numbers"
+        ) from error
 
 
 def _unknown(path: Path, name: object) -> InvalidSimilarityError:

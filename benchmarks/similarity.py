@@ -56,7 +56,8 @@ class MatrixSimilarity:
     ----------
     matrix : array-like, shape (n, n)
         Real numbers; ``matrix[i, j]`` is the similarity of query i to candidate j. The diagonal is
-        ignored. ``-inf`` ranks a candidate last; NaN is refused when its row is read.
+        ignored, whatever it holds. ``-inf`` ranks a candidate last; NaN elsewhere is refused when
+        its row is read.
     larger_is_closer : bool, default True
         False for a matrix of distances.
 
@@ -88,6 +89,7 @@ class MatrixSimilarity:
     def rows(self, which: NDArray[np.int64]) -> NDArray[Any]:
         """Rows ``which``, shape (b, n), in the matrix's own precision (no new ties)."""
         block = np.ascontiguousarray(self._matrix[which])
+        block[np.arange(len(which)), which] = 0  # often NaN, and no similarity of two performances
         nan = np.isnan(block).any(axis=1)
         if nan.any():
             raise InvalidSimilarityError(

@@ -122,7 +122,9 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
     wanted = ("work_id", "performance_id", "version_id", "track_id", "title")
     if path.suffix == ".csv":
-        table = pyarrow.csv.read_csv(path)
+        # As text, all of them: an id such as 0012 or a title such as 1999 is no number.
+        texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()))
+        table = pyarrow.csv.read_csv(path, convert_options=texts)
     else:
         names = pq.read_schema(path).names
         table = pq.read_table(path, columns=[name for name in wanted if name in names])
@@ -133,6 +135,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _known(row: Mapping[str, Any]) -> Known:
-    ids = (row.get(name) for name in ("performance_id", "version_id", "track_id"))
-    own = next((str(value) for value in ids if value is not None), None)
-    return Known(own, str(row["work_id"]), row.get("title"))
+    ids = (_text(row.get(name)) for name in ("performance_id", "version_id", "track_id"))
+    own = next((value for value in ids if value is not None), None)
+    return Known(own, _text(row["work_id"]), _text(row.get("title")))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

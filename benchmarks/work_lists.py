@@ -81,17 +81,20 @@ def read_work_list(path: str | Path) -> WorkList:
             f"no list of works at {path}; give a CSV or Parquet file with performance_id and "
             "work_id, the metadata of Da-TACOS, an index, or a catalogue"
         )
-    if at.suffix == ".csv":
+    suffix = at.suffix.lower()
+    if suffix == ".csv":
         try:
             return _from_csv(at)
         except UnicodeDecodeError as error:
             raise WorkListError(f"{path} is not UTF-8 ({error.reason}); save it as such") from error
-    if at.suffix == ".json":
+        except csv.Error as error:
+            raise WorkListError(f"{path} cannot be read as CSV ({error}); save it anew") from error
+    if suffix == ".json":
         from ..indexer.datacos_metadata import read_datacos_metadata
 
         records = read_datacos_metadata(at).records
         return _of((name, record.work_id) for name, listed in records.items() for record in listed)
-    if at.suffix == ".parquet":
+    if suffix == ".parquet":
         return _from_parquet(at)
     if (at / "manifest.json").is_file():
         from ..search import Index
@@ -110,7 +113,14 @@ def read_work_list(path: str | Path) -> WorkList:
 
 
 def _of(pairs: Iterable[tuple[str, str | None]]) -> WorkList:
+    """Make a list; an id may be None or "" where a file lacks it, which is refused."""
     listed = list(pairs)
+    for row, (performance, work) in enumerate(listed, start=1):
+        if not performance:
+            raise WorkListError(
+                f"row {row} of the list of works (work {work or 'unknown'}) names no performance; "
+                "give every row its id"
+            )
     return WorkList([p for p, _ in listed], [w or None for _, w in listed])
 
 
@@ -136,7 +146,7 @@ def _from_parquet(path: Path) -> WorkList:
         if missing:
             raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
         table = pq.read_table(path, columns=["performance_id", "work_id"])
+        columns = [table.column(c).cast(pa.string()).to_pylist() for c in table.column_names]
     except (OSError, pa.ArrowException) as error:
-        raise WorkListError(f"{path} cannot be read as Parquet ({error})") from error
-    columns = [table.column(c).cast(pa.string()).to_pylist() for c in table.column_names]
+        raise WorkListError(f"{path} cannot be read as Parquet of ids ({error})") from error
     return _of(zip(*columns, strict=True))

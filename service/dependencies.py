@@ -93,20 +93,35 @@ def check_limit(limit: int, settings: Settings) -> None:
         raise ProblemError(INVALID_REQUEST, detail, errors=[error])
 
 
-def check_length(query: Query, settings: Settings, pointer: str) -> None:
+def check_length(query: Query, settings: Settings, engine: Engine, pointer: str) -> None:
     """Refuse chroma of more frames than the deployment takes.
+
+    Frames are counted as they were sent, and as the encoder reads them, at a rate of its own: a
+    handful that is said to last for hours becomes hundreds of thousands.
 
     Raises
     ------
     ProblemError
         ``invalid-chroma`` with the reason ``too-many-frames``.
     """
-    if isinstance(query, ChromaQuery) and len(query.hpcp) > settings.max_frames:
+    if not isinstance(query, ChromaQuery):
+        return
+    if len(query.hpcp) > settings.max_frames:
         detail = (
             f"the track has {len(query.hpcp)} frames; this service takes {settings.max_frames}: "
             "average neighbouring frames and lower frame_rate, or embed the track yourself"
         )
         error = field_error(f"{pointer}/hpcp", detail, "too-many-frames")
+        raise ProblemError(INVALID_CHROMA, detail, reason="too-many-frames", errors=[error])
+    own_rate = engine.encoder.preprocessing.frame_rate
+    read = round(query.chroma.duration * own_rate)
+    if read > settings.max_frames:
+        detail = (
+            f"at frame_rate {query.frame_rate:g} the track lasts {query.chroma.duration:,.0f} s, "
+            f"which the encoder reads as {read} frames ({own_rate:g} Hz); this service takes "
+            f"{settings.max_frames}: is the frame rate right?"
+        )
+        error = field_error(f"{pointer}/frame_rate", detail, "too-many-frames")
         raise ProblemError(INVALID_CHROMA, detail, reason="too-many-frames", errors=[error])
 
 

@@ -101,7 +101,7 @@ def _field_error(problem: dict[str, Any]) -> dict[str, str]:
     pointer = json_pointer(location) if source == "body" else f"{source}:{location[0]}"
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, InvalidChromaError):
-        field = "frame_rate" if cause.reason == "frame-rate" else "hpcp"
+        field = "frame_rate" if cause.reason in ("frame-rate", "too-long") else "hpcp"
         return field_error(f"{pointer}/{field}", str(cause), cause.reason)
     if isinstance(cause, ValueError):  # our own sentence, without pydantic's "Value error, "
         return field_error(pointer, str(cause), "value_error")

@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     max_frames: int = Field(
         default=120_000,
         ge=1,
-        description="Most chroma frames per track; 120,000 are 23 minutes at 86.13 frames/s.",
+        description="Most chroma frames per track, as sent and at the encoder's own frame rate; "
+        "120,000 are 23 minutes at 86.13 frames/s and 8 hours at 4.",
     )
     max_limit: int = Field(
         default=100, ge=1, description="Most candidates that one search may ask for."

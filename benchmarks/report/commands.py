@@ -107,6 +107,10 @@ def leakage(
         typer.Option("--encoder", help="Also compare embeddings of this encoder: takes longer."),
     ] = None,
     kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    subset: Annotated[
+        str | None,
+        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""
@@ -118,7 +122,7 @@ def leakage(
     from .run import embedder_named
 
     embed = embedder_named(encoder) if encoder else None
-    readings = open_catalogue(catalogue, kind=kind)
+    readings = open_catalogue(catalogue, kind=kind, subset=subset)
     known = [Known.of(record, chroma, embed) for record, chroma in readings]
     duplicates = near_duplicates_among(known) if embed else None
     own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import PALETTE, bare, figure, legend, legend_above, whole_numbers
+from ..drawing import PALETTE, bare, figure, legend, legend_above, literally, whole_numbers
 from .run import Outcome
 
 #: Inches; the page shows two figures side by side, and letters must stay readable there.
@@ -45,7 +46,10 @@ def _colour(at: int) -> str:
 
 def _name_systems(drawn: Any, outcomes: Sequence[Outcome], **others: str) -> None:
     """Name the systems above a figure, and ``others`` with their colours."""
-    names, colours = [o.name for o in outcomes], [_colour(at) for at in range(len(outcomes))]
+    names, colours = (
+        [literally(o.name) for o in outcomes],
+        [_colour(at) for at in range(len(outcomes))],
+    )
     legend_above(drawn, [*names, *others], [*colours, *others.values()])
 
 
@@ -61,7 +65,7 @@ def _draw_map(outcomes: Sequence[Outcome], folder: Path) -> Path:
                 axes.plot([interval.low, interval.high], [at, at], color="#222222", linewidth=1.6)
                 right = interval.high
             axes.text(right + 0.012, at, f"{mean:.3f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(outcomes)), [outcome.name for outcome in outcomes])
+        axes.set_yticks(range(len(outcomes)), [literally(o.name) for o in outcomes])
         axes.invert_yaxis()
         axes.set_xlim(0, 1.08)
         axes.set_xlabel("MAP")
@@ -178,11 +182,12 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
                         alpha=0.6,
                     )
             axes.set_yticks([])
-            axes.set_title(
-                f"{outcome.name}: a cover is closer with probability {profile.separation:.3f}",
-                fontsize=10,
-                loc="left",
+            closer = (
+                "there are no other candidates"
+                if math.isnan(profile.separation)
+                else f"a cover is closer with probability {profile.separation:.3f}"
             )
+            axes.set_title(f"{literally(outcome.name)}: {closer}", fontsize=10, loc="left")
             bare(axes, grid="")
         legend_above(drawn, ["covers", "other candidates"], [covers, others])
         grid[-1].set_xlabel("similarity (each system has its own scale)")
@@ -208,7 +213,7 @@ def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
         axes = drawn.add_subplot()
         for at, outcome in enumerate(outcomes):
             ordered = np.sort(outcome.profile.occurrences)[::-1]
-            label = f"{outcome.name} (skewness {outcome.profile.hubness:.2f})"
+            label = f"{literally(outcome.name)} (skewness {outcome.profile.hubness:.2f})"
             places = np.arange(1, ordered.size + 1) / ordered.size
             axes.plot(places, ordered, color=_colour(at), label=label, linewidth=1.8)
         axes.set_xlabel("share of the performances, most frequent neighbours first")

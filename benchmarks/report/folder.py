@@ -15,7 +15,6 @@ It is written beside its place and renamed when complete.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -24,14 +23,17 @@ from typing import TYPE_CHECKING, Any
 from ...encoder.errors import CoverdexError, NotFoundError
 from .comparison import Comparison, compare
 from .figures import draw_all
+from .names import file_name
 from .page import html, markdown
 from .run import Results
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Tells a folder of ours from one that must not be replaced.
+#: The results in numbers; a folder without them is no report.
 RESULTS = "results.json"
+#: All that a report holds. A folder that holds anything else is somebody's and is not replaced.
+PARTS = frozenset({RESULTS, "report.html", "report.md", "queries", "figures"})
 
 
 def write_report(results: Results, out: str | Path) -> Path:
@@ -64,9 +66,25 @@ def write_report(results: Results, out: str | Path) -> Path:
 
 
 def refuse_other_folder(out: Path) -> None:
-    """Raise if there is something at ``out`` that is neither empty nor a report."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RESULTS).exists())):
+    """Raise if there is something at ``out`` that is neither empty nor a report.
+
+    Raises
+    ------
+    CoverdexError
+        What is there would be lost: a report is replaced as a whole.
+    """
+    if out.name in ("", ".."):
+        raise CoverdexError(f"{out} has no name to write a report under; give a folder in it")
+    if not out.exists():
+        return
+    found = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    if not out.is_dir() or (found and RESULTS not in found):
         raise CoverdexError(f"{out} exists and is no report; give another --out")
+    if others := sorted(found - PARTS):
+        raise CoverdexError(
+            f"{out} holds {others[0]}, which is no part of a report and would be lost; give "
+            "another --out, or move it away"
+        )
 
 
 def query_tables(results: Results) -> dict[str, pa.Table]:
@@ -105,20 +123,31 @@ def read_query_table(report: str | Path, system: str | None = None) -> tuple[str
     ------
     NotFoundError
         If there is no such report or system.
+    CoverdexError
+        If the report is damaged.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     report = Path(report)
     if not (report / RESULTS).is_file():
         raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
-    document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
-    names = [outcome["system"] for outcome in document["systems"]]
+    try:
+        document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
+        names = [outcome["system"] for outcome in document["systems"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(report / RESULTS, error) from error
     name = names[0] if system is None else system
     if name not in names:
         raise NotFoundError(f"{report} has no system {name!r}; it has {', '.join(names)}")
-    return name, pq.read_table(report / "queries" / f"{file_name(name)}.parquet")
+    path = report / "queries" / f"{file_name(name)}.parquet"
+    try:
+        return name, pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
 
 
-def file_name(system: str) -> str:
-    """Make a system's name fit for a file."""
-    return re.sub(r"[^\w.+-]+", "-", system).strip(".-") or "system"
+def _damaged(path: Path, error: Exception) -> CoverdexError:
+    return CoverdexError(
+        f"{path} is not what a report holds ({error}); run 'coverdex benchmark run' again"
+    )

@@ -6,6 +6,7 @@ minutes); a specification of rankings alone, such as an index of all of Da-TACOS
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -76,14 +77,15 @@ class Outcome:
         return ks, self.evaluation.recall_curve(ks).tolist()
 
     def summary(self) -> dict[str, Any]:
-        """Give the figures for JSON."""
+        """Give the figures for JSON; null where there is none."""
+        separation = self.profile.separation
         return {
             "system": self.name,
             "parameters": dict(self.parameters),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "share_listed": self.share_listed,
             "hubness": self.profile.hubness,
-            "separation": self.profile.separation,
+            "separation": None if math.isnan(separation) else separation,
             **self.evaluation.summary(),
             "recall_curve": dict(zip(("k", "recall"), self.recall_curve, strict=True)),
             "as_published": {

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
+from .names import file_name
 
 
 class SpecError(CoverdexError):
@@ -53,7 +54,7 @@ class Spec:
     Raises
     ------
     SpecError
-        If there is neither a system nor a ranking, or two have one name.
+        If there is neither a system nor a ranking, or two have one name, or names of one file.
     """
 
     catalogue: str
@@ -72,6 +73,11 @@ class Spec:
             raise SpecError('the specification names no system; add systems = ["coverdex-64"]')
         if len(set(names)) != len(names):
             raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
+        if len({file_name(name).lower() for name in names}) != len(names):
+            raise SpecError(
+                f"the names {', '.join(names)} differ only in what a file's name leaves out, and "
+                "the report has a file for each; rename one"
+            )
 
 
 def read_spec(path: str | Path) -> Spec:
@@ -105,7 +111,10 @@ def read_spec(path: str | Path) -> Spec:
         if name in content:
             content[name] = _beside(folder, content[name])
     content["systems"] = tuple(_beside(folder, s) for s in systems)
-    content["rankings"] = tuple(_ranking(r, path) for r in content.get("rankings", []))
+    rankings = content.get("rankings", [])
+    if not isinstance(rankings, list):
+        raise SpecError(f"rankings in {path} are tables: write [[rankings]]")
+    content["rankings"] = tuple(_ranking(r, path) for r in rankings)
     return Spec(**content)
 
 
@@ -115,7 +124,9 @@ def _ranking(content: Any, path: Path) -> RankingSpec:
     _check_keys(content, {field.name for field in fields(RankingSpec)}, f"[[rankings]] of {path}")
     if not all(isinstance(content.get(name), str) for name in ("name", "path")):
         raise SpecError(f"[[rankings]] of {path} needs name and path, both texts")
-    distances = bool(content.get("distances", False))
+    distances = content.get("distances", False)
+    if not isinstance(distances, bool):
+        raise SpecError(f"distances is {distances!r} in {path}; give true or false")
     return RankingSpec(content["name"], _beside(path.parent, content["path"]), distances)
 
 

@@ -90,7 +90,7 @@ async def search(
     for by id is left out of its own answer.
     """
     check_limit(request.limit, settings)
-    check_length(request.query, settings, "#/query")
+    check_length(request.query, settings, engine, "#/query")
 
     def work() -> list[CandidateAnswer]:
         candidates = engine.search(request.query, request.limit)

@@ -56,8 +56,8 @@ async def similarity(
     report of the method counts pair accuracy. For a decision that matters, measure one on your own
     catalogue.
     """
-    check_length(request.first, settings, "#/first")
-    check_length(request.second, settings, "#/second")
+    check_length(request.first, settings, engine, "#/first")
+    check_length(request.second, settings, engine, "#/second")
     similarity = told(await workers.run(lambda: engine.similarity(request.first, request.second)))
     distance = distance_of(similarity)
     own = request.threshold

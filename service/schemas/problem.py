@@ -53,7 +53,7 @@ class Problem(BaseModel):
     reason: str | None = Field(
         default=None,
         description="With `invalid-chroma`: a stable code: `wrong-shape`, `no-frames`, "
-        "`not-finite`, `negative`, `no-energy`, `frame-rate` or `too-many-frames`.",
+        "`not-finite`, `negative`, `no-energy`, `frame-rate`, `too-many-frames` or `too-long`.",
         examples=[INVALID_CHROMA.example["reason"]],
     )
     index_encoder_id: str | None = Field(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
 from coverdex.benchmarks.commands import evaluate
 from coverdex.benchmarks.metrics import NothingToEvaluateError
+from coverdex.search import write_index
 from typer.testing import CliRunner
 
 from .conftest import SIX_NAMES, SIX_WORKS
@@ -72,6 +74,22 @@ def test_per_query_figures_are_saved_beside_the_ranking_unless_said_otherwise(as
     run(*asked)
     rows = pq.read_table(tmp_path / "six.npy.per-query.parquet").to_pylist()
     assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
+
+
+def test_an_index_may_be_the_folder_at_hand(tmp_path, monkeypatch):
+    folder = tmp_path / "my.index"
+    write_index(
+        folder,
+        embeddings=np.eye(4, 64, dtype=np.float32),
+        performances=pa.table({"performance_id": list("abcd"), "work_id": list("xxyy")}),
+        encoder_id="made-up-0123456789ab",
+        encoder_name="made-up",
+        source="a test",
+    )
+    monkeypatch.chdir(folder)
+    assert run(".").exit_code == 0
+    assert (tmp_path / "my.index.per-query.parquet").is_file()
+    assert not list(folder.glob("*per-query*"))
 
 
 def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):

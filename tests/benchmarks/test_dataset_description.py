@@ -103,6 +103,13 @@ def test_track_that_is_not_there(catalogue):
         read_track(open_catalogue(catalogue), "P_99")
 
 
+@pytest.mark.parametrize("title", [r"$ave \foo{ $ome", "Ca$h % $", "A$AP and Ke$ha", r"\$1 $"])
+def test_dollars_in_a_title_are_dollars(tmp_path, title):
+    pytest.importorskip("matplotlib")
+    chroma = Chroma(np.random.default_rng(1).random((50, 12)), frame_rate=10.0)
+    assert draw_chroma(chroma, tmp_path / "chroma.png", title=title).is_file()
+
+
 def test_same_track_gives_the_same_picture(tmp_path):
     pytest.importorskip("matplotlib")
     chroma = Chroma(np.random.default_rng(1).random((50, 12)), frame_rate=10.0)

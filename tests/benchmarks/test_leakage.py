@@ -156,7 +156,24 @@ def test_training_lists_in_every_form(tmp_path):
     assert known.digest is not None
 
 
+def test_what_looks_like_numbers_in_a_training_list_is_text(tmp_path):
+    (tmp_path / "list.csv").write_text("work_id,performance_id,title\n0012,007,1999\n0013,1e3,22\n")
+    assert read_training_list(tmp_path / "list.csv").performances == [
+        Known("007", "0012", "1999"),
+        Known("1e3", "0013", "22"),
+    ]
+    columns = {"work_id": [12, None], "performance_id": [7, 8], "title": [1999, None]}
+    pq.write_table(pa.table(columns), tmp_path / "list.parquet")
+    learnt = read_training_list(tmp_path / "list.parquet")
+    assert learnt.performances == [Known("7", "12", "1999"), Known("8", None, None)]
+    (shared,) = check_leakage([Known("x", "y", "1999")], [learnt]).trainings
+    assert shared.shared_titles == ["1999"]
+
+
 def test_wrong_training_lists_are_refused(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("work_id,title\nW_1,Café\n".encode("latin-1"))
+    with pytest.raises(CoverdexError, match="cannot be read"):
+        read_training_list(tmp_path / "latin.csv")
     with pytest.raises(NotFoundError, match=r"none\.csv"):
         read_training_list(tmp_path / "none.csv")
     (tmp_path / "titles.csv").write_text("title\nHurt\n")

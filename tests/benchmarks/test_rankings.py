@@ -66,6 +66,36 @@ def test_matrix_is_mapped_not_read(files, works_file):
     assert isinstance(ranking.source._matrix, np.memmap)
 
 
+@pytest.mark.parametrize("distances", [False, True])
+def test_the_diagonal_may_be_anything_and_nothing_else_may_be_nan(
+    six, six_works, works_file, tmp_path, distances
+):
+    matrix = 1 - six if distances else six.copy()
+    np.fill_diagonal(matrix, np.nan)
+    np.save(tmp_path / "diagonal.npy", matrix)
+    ranking = open_ranking(tmp_path / "diagonal.npy", works_file, distances=distances)
+    result = evaluate(ranking.source, ranking.listed.works)
+    assert result.average_precision.tolist() == evaluate(six, six_works).average_precision.tolist()
+    matrix[2, 3] = np.nan
+    np.save(tmp_path / "other.npy", matrix)
+    ranking = open_ranking(tmp_path / "other.npy", works_file, distances=distances)
+    with pytest.raises(InvalidSimilarityError, match="row 2"):
+        evaluate(ranking.source, ranking.listed.works)
+
+
+def test_distances_of_anything_but_a_matrix_are_refused(files, works_file):
+    for name in ("mine.run", "scores.parquet"):
+        with pytest.raises(CoverdexError, match=r"no \.npy matrix"):
+            open_ranking(files / name, works_file, distances=True)
+    with pytest.raises(CoverdexError, match=r"no \.npy matrix"):
+        open_ranking(files, distances=True)
+
+
+def test_a_folder_that_is_no_index_is_not_called_one(files, works_file):
+    with pytest.raises(CoverdexError, match="is not an index"):
+        open_ranking(files, works_file)
+
+
 def test_candidates_that_a_run_leaves_out_are_tied_last(six, works_file, tmp_path):
     path = tmp_path / "short.run"
     path.write_text("\n".join(trec_lines(six, most=1)))
@@ -83,7 +113,7 @@ def test_candidates_that_a_run_leaves_out_are_tied_last(six, works_file, tmp_pat
         ("a1 Q0 a2 1 high mine", "line 1 .* is no line of a TREC run"),
         ("a1 Q0 zz 1 0.5 mine", "'zz'"),
         ("a1 Q0 a2 1 nan mine", "NaN"),
-        ("a1 Q0 a2 1 0.5 mine\na1 Q0 a2 2 0.4 mine", "twice"),
+        ("a1 Q0 a2 1 0.5 mine\na1 Q0 a2 2 0.4 mine", "'a2' of the query 'a1' twice"),
     ],
 )
 def test_wrong_run_is_refused(line, message, works_file, tmp_path):
@@ -97,6 +127,28 @@ def test_run_without_its_columns_is_refused(works_file, tmp_path):
     pq.write_table(pa.table({"query": ["a1"]}), tmp_path / "x.parquet")
     with pytest.raises(InvalidSimilarityError, match="columns query"):
         open_ranking(tmp_path / "x.parquet", works_file)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"similarity": ["high"]},
+        {"similarity": [2**60 + 1]},
+        {"query": [[1]]},
+        {"candidate": [b"\xff"]},
+    ],
+)
+def test_columns_of_a_run_that_are_no_ids_or_numbers_are_refused(columns, works_file, tmp_path):
+    sound = {"query": ["a1"], "candidate": ["a2"], "similarity": [0.5]}
+    pq.write_table(pa.table({**sound, **columns}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidSimilarityError, match=f"column {next(iter(columns))}"):
+        open_ranking(tmp_path / "x.parquet", works_file)
+
+
+def test_a_run_may_begin_with_a_byte_order_mark(six, works_file, tmp_path):
+    (tmp_path / "marked.run").write_text("\n".join(trec_lines(six)), encoding="utf-8-sig")
+    ranking = open_ranking(tmp_path / "marked.run", works_file)
+    assert share_listed(ranking, np.arange(5)) == 1
 
 
 def test_what_is_missing_is_named(files, works_file, tmp_path):
@@ -122,6 +174,8 @@ def test_lists_of_works_in_every_form(works_file, tmp_path):
     (tmp_path / "works.json").write_text(json.dumps(metadata))
     assert read_work_list(tmp_path / "works.json") == expected
     assert len(read_work_list("demo")) == 140
+    works_file.rename(tmp_path / "WORKS.CSV")
+    assert read_work_list(tmp_path / "WORKS.CSV") == expected
 
 
 def test_wrong_list_of_works_is_refused(tmp_path):
@@ -138,6 +192,16 @@ def test_wrong_list_of_works_is_refused(tmp_path):
     (tmp_path / "w.parquet").write_bytes(b"no Parquet at all")
     with pytest.raises(WorkListError, match="cannot be read as Parquet"):
         read_work_list(tmp_path / "w.parquet")
+    pq.write_table(pa.table({"performance_id": [[1]], "work_id": ["a"]}), tmp_path / "w.parquet")
+    with pytest.raises(WorkListError, match="cannot be read as Parquet"):
+        read_work_list(tmp_path / "w.parquet")
+    for rows in ("W_1,P_1\nW_1\n", "W_1,P_1\nW_1,\n"):
+        path.write_text(f"work_id,performance_id\n{rows}")
+        with pytest.raises(WorkListError, match=r"row 2 .*W_1.* names no performance"):
+            read_work_list(path)
+    path.write_text("work_id,performance_id\nW_1," + "x" * 200_000)
+    with pytest.raises(WorkListError, match="cannot be read as CSV"):
+        read_work_list(path)
     path.write_bytes("work_id,performance_id\nW_1,Café\n".encode("latin-1"))
     with pytest.raises(WorkListError, match="not UTF-8"):
         read_work_list(path)

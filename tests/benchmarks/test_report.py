@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 from coverdex.benchmarks import WorkBootstrap, evaluate
 from coverdex.benchmarks.report.commands import benchmark
 from coverdex.benchmarks.report.comparison import compare, difference_of
+from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.spec import SpecError, read_spec
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
@@ -67,6 +69,16 @@ def test_spec_with_everything(tmp_path):
         ("catalogue = 'demo'\nsystems = ['Qmax', 'Qmax']", "two systems have one name"),
         ("catalogue = 'demo'\nsystems = ['Qmax']\nkind = 3", "kind is 3"),
         ("catalogue = 'demo'\n[[rankings]]\nname = 'x'", "needs name and path"),
+        ("catalogue = 'demo'\nrankings = 5", "are tables"),
+        ("catalogue = 'demo'\n[rankings]\nname = 'x'\npath = 'y'", "are tables"),
+        (
+            "catalogue = 'demo'\n[[rankings]]\nname = 'x'\npath = 'y'\ndistances = 'false'",
+            "true or false",
+        ),
+        (
+            "catalogue = 'demo'\nsystems = ['Qmax']\n[[rankings]]\nname = 'qmax!'\npath = 'y'",
+            "differ only in",
+        ),
     ],
 )
 def test_wrong_spec_is_refused(text, message, tmp_path):
@@ -264,11 +276,41 @@ def test_a_folder_that_is_no_report_is_left_alone(report, tmp_path):
     assert (tmp_path / "precious.txt").read_text() == "keep"
 
 
+def test_a_report_beside_which_something_else_lies_is_left_alone(tmp_path):
+    """Many a folder holds a results.json; a report is replaced as a whole."""
+    refuse_other_folder(tmp_path / "new")
+    refuse_other_folder(tmp_path)
+    (tmp_path / "results.json").touch()
+    (tmp_path / "queries").mkdir()
+    refuse_other_folder(tmp_path)
+    (tmp_path / "weights.pt").touch()
+    with pytest.raises(CoverdexError, match=r"weights\.pt"):
+        refuse_other_folder(tmp_path)
+
+
+def test_a_report_needs_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (".", ".."):
+        with pytest.raises(CoverdexError, match="no name"):
+            refuse_other_folder(Path(out))
+
+
+@pytest.mark.parametrize("results", ["{", "{}", "[]", '{"systems": [{"system": "x"}]}'])
+def test_a_damaged_report_is_named(tmp_path, results):
+    (tmp_path / "results.json").write_text(results)
+    with pytest.raises(CoverdexError, match="is not what a report holds"):
+        read_query_table(tmp_path)
+
+
 def test_leakage_command(report):
     catalogue = str(report.parent / "catalogue.parquet")
     arguments = ["leakage", catalogue, "--training", catalogue, "--json"]
     document = json.loads(CliRunner().invoke(benchmark, arguments).stdout)
     (shared,) = document["trainings"]
     assert shared["shared_performances"] == NAMES
+    with pytest.raises(CoverdexError, match="Da-TACOS folders"):
+        CliRunner().invoke(
+            benchmark, ["leakage", catalogue, "--subset", "benchmark"], catch_exceptions=False
+        )
     assert len(shared["shared_recordings"]) == 14
     assert shared["shared_works"] == sorted(set(WORKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -89,3 +90,18 @@ def test_histograms_hold_all_of_few_values_and_no_outlier_of_many():
     many = np.append(np.random.default_rng(0).random(10_000), [-50, 50]).astype(np.float32)
     edges = figures._bins(np.float32([0.5]), many)
     assert 0 <= edges[0] < edges[-1] <= 1
+
+
+def test_dollars_in_a_name_are_dollars(tmp_path):
+    works = [f"W_{i // 2}" for i in range(12)]
+    names = [r"$\foo{$ model", "Ke$ha $"]
+    drawn = figures.draw_all([outcome_of(works, name) for name in names], tmp_path)
+    assert drawn
+
+
+def test_where_all_are_covers_nothing_is_nan(kept, tmp_path):
+    outcome = outcome_of(["W_1"] * 4)
+    assert json.loads(json.dumps(outcome.summary(), allow_nan=False))["separation"] is None
+    figures.draw_all([outcome], tmp_path)
+    titles = [axes.get_title(loc="left") for drawn in kept for axes in drawn.axes]
+    assert "a system: there are no other candidates" in titles

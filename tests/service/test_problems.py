@@ -158,6 +158,8 @@ def test_a_request_that_does_not_fit(client: TestClient, body: object, pointer: 
         ([[0.0] * 12] * 20, 10.0, "no-energy"),
         ([[1.0] * 12] * 20, 10.0, "no-energy"),
         ([FRAME] * 51, 10.0, "too-many-frames"),
+        ([FRAME] * 2, 0.1, "too-many-frames"),  # 80 at the encoder's 4 Hz
+        ([FRAME] * 2, 1e-5, "too-long"),
     ],
 )
 def test_chroma_that_cannot_be_embedded(
@@ -173,6 +175,21 @@ def test_chroma_that_cannot_be_embedded(
         document = problem_of(response, INVALID_CHROMA)
         assert document["reason"] == reason
         assert document["errors"][0]["code"] == reason
+
+
+@pytest.mark.parametrize("frame_rate", [0.1, 1e-5, -1.0])
+def test_where_the_frame_rate_is_to_blame_it_is_named(make_client: Any, frame_rate: float) -> None:
+    query = {"hpcp": [FRAME] * 2, "frame_rate": frame_rate}
+    document = problem_of(search(make_client(max_frames=50), {"query": query}), INVALID_CHROMA)
+    assert document["errors"][0]["pointer"] == "#/query/frame_rate"
+
+
+def test_every_reason_is_documented(client: TestClient) -> None:
+    reason = client.get("/openapi.json").json()["components"]["schemas"]["Problem"]["properties"][
+        "reason"
+    ]
+    for code in ("too-many-frames", "too-long", "frame-rate", "no-energy"):
+        assert f"`{code}`" in reason["description"]
 
 
 def test_as_many_frames_as_are_allowed_are_answered(make_client: Any) -> None:
