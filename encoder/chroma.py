@@ -82,7 +82,7 @@ class Chroma:
         if self.duration > MAX_DURATION:
             raise InvalidChromaError(
                 f"chroma of {self.n_frames} frames at {self.frame_rate:g} Hz lasts "
-                f"{self.duration / 3600:.1f} hours; give at most {MAX_DURATION / 3600:g} (is the "
+                f"{self.duration / 3600:.4g} hours; give at most {MAX_DURATION / 3600:g} (is the "
                 "frame rate right?)",
                 reason="too-long",
             )

@@ -107,7 +107,8 @@ class ParquetCatalogue(Catalogue):
         records = []
         with pq.ParquetFile(self.path) as file:
             for number, rows in enumerate(self._good_rows):
-                table = file.read_row_group(number, columns=self._metadata_columns).take(rows)
+                table = file.read_row_group(number, columns=self._metadata_columns)
+                table = table.take(pa.array(rows, pa.int64()))  # an empty list has no type
                 records += [PerformanceRecord.from_row(row) for row in table.to_pylist()]
         return sorted(records, key=lambda record: record.performance_id)
 

@@ -89,6 +89,12 @@ def test_parts_can_be_sent_to_another_process(tmp_path: Path) -> None:
     assert [r.record for r in part.read() if not isinstance(r, Rejection)] == RECORDS
 
 
+def test_an_empty_catalogue_has_no_performances(tmp_path: Path) -> None:
+    write_parquet_catalogue(tmp_path / "empty.parquet", [])
+    catalogue = open_catalogue(tmp_path / "empty.parquet")
+    assert (catalogue.performances, catalogue.parts(), list(catalogue)) == ([], [], [])
+
+
 def test_fingerprint_follows_the_file(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.parquet"
     write_parquet_catalogue(path, zip(RECORDS, chromas(), strict=True))
