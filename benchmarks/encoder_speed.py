@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -32,11 +30,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .peak_memory import own_peak
+
 if TYPE_CHECKING:
     from ..encoder import Encoder, PreparedChroma
     from ..indexer import Catalogue
 
-_KIB = 1024
 
 #: Of the made-up catalogue that stands in where none is given: four minutes each.
 MADE_UP_PERFORMANCES = 60
@@ -242,7 +241,7 @@ def _measure(
     torch.set_num_threads(threads)
     encoder = Encoder.load(encoder_name)
     opened = open_catalogue(catalogue, kind=encoder.kind)
-    memory_before = _peak_memory()
+    memory_before = own_peak()
     best: dict[str, Any] = {"seconds": float("inf")}
     for _ in range(rounds):
         clock = Clock()
@@ -262,13 +261,8 @@ def _measure(
             **best,
             "n_performances": len(vectors),
             "seconds_of_music": clock.seconds_of_music,
-            "peak_memory": _peak_memory(),
+            "peak_memory": own_peak(),
             "memory_before": memory_before,
             "vectors": np.array(vectors),
         }
     )
-
-
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * _KIB

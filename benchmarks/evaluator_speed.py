@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .peak_memory import own_peak
 from .planted_catalogue import planted_embeddings, works_of_sizes
 
 _KIB = 1024
@@ -97,23 +96,18 @@ def _measure(sender: Any, way: str, sizes: tuple[int, ...]) -> None:
         del torch
     from . import metrics  # noqa: F401
 
-    idle = _peak_bytes()
+    idle = own_peak()
     start, busy = time.perf_counter(), time.process_time()
     figures = WAYS[way](embeddings, works)
     sender.send(
         {
             "seconds": time.perf_counter() - start,
             "cpu_seconds": time.process_time() - busy,
-            "peak_mib": _peak_bytes() / _MIB,
+            "peak_mib": own_peak() / _MIB,
             "peak_mib_before": idle / _MIB,
             **figures,
         }
     )
-
-
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * _KIB
 
 
 def compare_ways(works: int, noise_works: int, threads: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from ..peak_memory import own_peak, peak_of_children
 
 #: Tracks that reading and encoding alone are measured on, at most.
 SAMPLE = 500
@@ -152,18 +153,13 @@ def _build(root: str, encoder_name: str, workers: str) -> dict[str, float]:
         "building": report.n_indexed / seconds,
         "seconds": seconds,
         "cpu_seconds": _cpu_seconds() - cpu,
-        "peak_memory": _peak_memory(resource.RUSAGE_SELF),
-        "peak_memory_of_readers": _peak_memory(resource.RUSAGE_CHILDREN),
+        "peak_memory": own_peak(),
+        "peak_memory_of_readers": peak_of_children(),
     }
 
 
 def _cpu_seconds() -> float:
     return sum(os.times()[:4])
-
-
-def _peak_memory(who: int) -> int:
-    largest = resource.getrusage(who).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
 
 
 _STEPS: dict[str, Callable[..., dict[str, float]]] = {"steps": _steps, "build": _build}
