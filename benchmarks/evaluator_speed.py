@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from .peak_memory import own_peak
 from .planted_catalogue import planted_embeddings, works_of_sizes
 
-_KIB = 1024
 _MIB = 2**20
 
 
