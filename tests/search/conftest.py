@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from coverdex.search import Index
+from coverdex.search import Index, IndexEditor
 
 from .made_up import MadeUp, make_up
 
@@ -24,3 +25,16 @@ def written(catalogue: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def index(written: Path) -> Index:
     return Index.open(written)
+
+
+@pytest.fixture
+def folder(catalogue: MadeUp, tmp_path: Path) -> Path:
+    """An index of 120 performances that a test may change."""
+    catalogue.write(tmp_path / "i")
+    return tmp_path / "i"
+
+
+@pytest.fixture
+def editor(folder: Path) -> Iterator[IndexEditor]:
+    with IndexEditor(folder) as opened:
+        yield opened
