@@ -167,16 +167,16 @@ def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        names = pq.read_schema(path).names
+        value = next((name for name in ("similarity", "rank") if name in names), None)
+        if value is None or not {"query", "candidate"} <= set(names):
+            raise InvalidSimilarityError(
+                f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
+                "(or rank)"
+            )
+        table = pq.read_table(path, columns=["query", "candidate", value])
     except (OSError, pa.ArrowException) as error:
         raise InvalidSimilarityError(f"{path} cannot be read as Parquet ({error})") from error
-    names = table.column_names
-    value = next((name for name in ("similarity", "rank") if name in names), None)
-    if value is None or not {"query", "candidate"} <= set(names):
-        raise InvalidSimilarityError(
-            f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
-            "(or rank)"
-        )
     known = pa.array(list(position), pa.string())
     found = []
     for column in ("query", "candidate"):

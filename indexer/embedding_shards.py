@@ -49,11 +49,10 @@ from numpy.typing import NDArray
 
 from ..encoder.errors import CoverdexError
 from ..search.durability import naming, sync, write_file
+from ..search.parts import ENCODER_ID_KEY, ENCODER_NAME_KEY
 from .performance import PerformanceRecord, records_schema, records_table
 from .rejection import Rejection
 
-ENCODER_ID_KEY = b"coverdex.encoder_id"
-ENCODER_NAME_KEY = b"coverdex.encoder_name"
 FINGERPRINT_KEY = b"coverdex.fingerprint"
 CONTENTS_KEY = b"coverdex.contents"
 REJECTIONS_KEY = b"coverdex.rejections"

@@ -6,17 +6,12 @@ Embedding takes hours and comes first. So a misspelt factory string is found bef
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..encoder.errors import CoverdexError
-from ..search.errors import IndexFormatError
 from ..search.plan import AUTO, DEFAULT_RECALL, check_recall
-from ..search.vectors import faiss
-
-#: Where in its source FAISS found an error, which it says before what the error is.
-_WHERE = re.compile(r"^Error in .* at \S+:\d+: (Error: )?")
+from ..search.structure import check_factory
 
 
 @dataclass(frozen=True)
@@ -57,16 +52,7 @@ class IndexOptions:
             If ``recall`` is not in (0, 1].
         """
         check_recall(self.recall)
-        if self.factory == AUTO:
-            return
-        try:
-            faiss.index_factory(dimension, self.factory, faiss.METRIC_INNER_PRODUCT)
-        except RuntimeError as error:
-            reason = _WHERE.sub("", str(error).splitlines()[0])
-            raise IndexFormatError(
-                f"FAISS cannot make {self.factory!r} of vectors of dimension {dimension}: {reason};"
-                " give a factory string of FAISS, such as Flat or IVF1024,SQfp16, or auto"
-            ) from None
+        check_factory(self.factory, dimension)
 
 
 def time_to_claim() -> str | None:

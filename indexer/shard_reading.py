@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
+from ..search.parts import ENCODER_ID_KEY
 from .embedding_shards import (
-    ENCODER_ID_KEY,
     PLAN_NAME,
     ShardHeader,
     ShardPlan,

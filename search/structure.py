@@ -116,6 +116,31 @@ def _can_be_measured(index: Any, embeddings: NDArray[np.float32]) -> bool:
     return inverted_file_in(index) is not None and len(embeddings) > 1
 
 
+def check_factory(factory: str, dimension: int) -> None:
+    """Refuse a factory string that will not do for any vectors of this dimension.
+
+    Whether there are enough of them to train on shows only when they are there.
+
+    Raises
+    ------
+    IndexFormatError
+        When FAISS does not know it, or it does not fit the dimension.
+    """
+    if factory == AUTO:
+        return
+    try:
+        faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise IndexFormatError(
+            f"FAISS cannot make {factory!r} of vectors of dimension {dimension}: {_reason(error)}; "
+            "give a factory string of FAISS, such as Flat or IVF1024,SQfp16, or auto"
+        ) from None
+
+
+def _reason(error: RuntimeError) -> str:
+    return _WHERE.sub("", str(error).splitlines()[0])
+
+
 def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     """Make a FAISS index of embeddings.
 
@@ -147,8 +172,8 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
             index.train(sample)
         index.add(embeddings)
     except RuntimeError as error:
-        reason = _WHERE.sub("", str(error).splitlines()[0])
         raise IndexFormatError(
-            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: {reason}"
+            f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: "
+            f"{_reason(error)}"
         ) from None
     return index
