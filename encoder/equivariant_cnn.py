@@ -159,7 +159,8 @@ class Stage(nn.Module):
 def _silence_after(x: Tensor, n_valid: Tensor) -> Tensor:
     """Zero the frames of (batch, 12, channels, n_frames) from each item's ``n_valid`` on."""
     inside = torch.arange(x.shape[3], device=x.device)[None] < n_valid[:, None]
-    if bool(inside.all()):
+    # A GPU is not asked: it would have to finish first what it was given before.
+    if x.device.type == "cpu" and bool(inside.all()):
         return x
     return x * inside[:, None, None].to(x.dtype)
 
@@ -258,7 +259,11 @@ class EquivariantCNN(EncoderNetwork):
         Tensor, shape (batch, dimension), float32
             Of length 1.
         """
-        return self.embed_pooled(self._pooled(x, n_valid))
+        pooled = self._pooled(x, n_valid)
+        # In float32 also where the layers before are computed in half of that: it is little work,
+        # and three digits are too few to rank by.
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.embed_pooled(pooled.float())
 
     def embed_pooled(self, pooled: Tensor) -> Tensor:
         """Map (batch, 12, channels), pooled over time, to (batch, dimension) of length 1."""

@@ -166,9 +166,8 @@ class CoverBatches:
         """Draw a batch of simulated and rendered views; only the former need scaling."""
         rng = np.random.default_rng(list(seed))
         versions, anchors, flags = simulator.items(works, rng)
-        # No band has played a work backwards or upside down.
-        barred = flags[0, : works.size] | flags[1, : works.size]
-        tracks = rendered.choose(works, rng, barred=barred)
+        # No band has played a work upside down; what it has played can be heard backwards.
+        tracks = rendered.choose(works, rng, barred=flags[1, : works.size])
         x = torch.zeros(len(tracks), n_frames, 12)
         n_valid = torch.zeros(len(tracks), dtype=torch.int64)
         simulated = np.flatnonzero(tracks < 0)
@@ -183,6 +182,7 @@ class CoverBatches:
             x[simulated] = scale_tracks(views, n_valid[simulated], self.scaling, self.exponent)
         for row in np.flatnonzero(tracks >= 0).tolist():
             values = rendered.view(int(tracks[row]), n_frames, rng)
+            values = values[::-1].copy() if flags[0, row] else values
             x[row, : len(values)] = torch.from_numpy(values)
             n_valid[row] = len(values)
         return Batch(x, n_valid, torch.from_numpy(np.tile(works, 2)))

@@ -89,7 +89,9 @@ def adamw(settings: OptimizerConfig, *modules: nn.Module) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=settings.learning_rate
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        fused=True if parameters and parameters[0].is_cuda else None,
     )
 
 

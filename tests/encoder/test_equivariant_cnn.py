@@ -110,6 +110,15 @@ def test_vectors_have_length_one_and_gradients_are_finite() -> None:
         assert torch.isfinite(parameter.grad).all(), name
 
 
+def test_under_mixed_precision_the_read_out_stays_in_float32(network: EquivariantCNN) -> None:
+    x, n_valid = chroma(4, 40, 5), torch.full((4,), 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = network(x, n_valid)
+    assert mixed.dtype == torch.float32
+    np.testing.assert_allclose(mixed.detach().norm(dim=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(mixed.detach(), network(x, n_valid).detach(), atol=0.05)
+
+
 def test_it_is_built_by_name() -> None:
     config = {
         "name": "equivariant-cnn",

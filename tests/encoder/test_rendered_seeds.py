@@ -209,6 +209,26 @@ def test_views_are_drawn_from_what_was_rendered(context: SourceContext, tmp_path
     assert flat == has
 
 
+def test_a_work_that_is_played_backwards_is_heard_backwards(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=2)
+    table = {"catalogues": ["played"], "share": 1.0}
+    forwards = read(context, rendered=table).batch(0)
+    backwards = read(context, rendered=table, simulator={"reverse": 1.0}).batch(0)
+    assert torch.equal(forwards.n_valid, backwards.n_valid)
+    assert not torch.equal(forwards.x, backwards.x)
+    for one, other, n in zip(forwards.x, backwards.x, forwards.n_valid.tolist(), strict=True):
+        assert torch.equal(one[:n].flip(0), other[:n])
+
+
+def test_no_band_plays_a_work_upside_down(context: SourceContext, tmp_path: Path) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=2)
+    table = {"catalogues": ["played"], "share": 1.0}
+    batch = read(context, rendered=table, simulator={"invert": 1.0}).batch(0)
+    assert all(float(x.std(dim=1).max()) > 1e-2 for x in batch.x)
+
+
 def test_several_catalogues_are_drawn_from(context: SourceContext, tmp_path: Path) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=1)
     write_rendered(read(context), tmp_path / "again", works=3, takes=2)
