@@ -57,25 +57,29 @@ SIMULATED := $(CONFIGS)/coverdex-64-simulated.toml
 
 RENDER_SEEDS = $(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(SIMULATED) \
     --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 \
-    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
+    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS)
 TRAIN = $(BIN)/coverdex encoder train $(CONFIGS)
 
-# The order matters: the first two runs hear half of the works that samplers play, the later ones all.
-encoder: $(VENV)/installed ## train coverdex-64 again, six hours (see encoder/training/configs/)
+# The order matters: the first two runs hear half of the works that samplers play, the later ones all, the last one
+# each of them four times.
+encoder: $(VENV)/installed ## train coverdex-64 again, eleven hours without a GPU (see encoder/training/configs/)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
 	$(TRAIN)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
 	    --charts $(SEEDS)/jazz_charts.parquet --config $(SIMULATED) \
 	    --soundfont $(SOUNDFONTS) --out runs/rendered-charts
-	$(RENDER_SEEDS) --most 1344
+	$(RENDER_SEEDS) --most 1344 --out runs/rendered-seeds
 	$(TRAIN)/coverdex-64-alternating.toml --out runs/coverdex-64-alternating
 	$(TRAIN)/coverdex-64-rendered.toml --out runs/coverdex-64-rendered
 	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-two-runs.toml \
 	    --out runs/coverdex-64-two-runs --overwrite
-	$(RENDER_SEEDS)
+	$(RENDER_SEEDS) --out runs/rendered-seeds
 	$(TRAIN)/coverdex-64-onward.toml --out runs/coverdex-64-onward
 	$(TRAIN)/coverdex-64-further.toml --out runs/coverdex-64-further
-	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64 --overwrite
+	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-long-runs.toml \
+	    --out runs/coverdex-64-long-runs --overwrite
+	$(RENDER_SEEDS) --takes 4 --out runs/rendered-four
+	$(TRAIN)/coverdex-64.toml --out runs/coverdex-64
 
 check: lint typecheck test ## all that CI runs
 
