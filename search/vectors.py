@@ -25,6 +25,7 @@ What was measured (FAISS 1.15.1, 64 dimensions, 2 cores of an AMD EPYC with AVX2
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -88,8 +89,13 @@ class Vectors:
         Raises
         ------
         IndexFormatError
-            When FAISS cannot read it, or it holds another metric.
+            When FAISS cannot read it, its path is not UTF-8, or it holds another metric.
         """
+        name = os.fsencode(path).decode(errors="backslashreplace")
+        if name != str(path):  # lone surrogates, which FAISS does not take
+            raise IndexFormatError(
+                f"FAISS opens no path that is not UTF-8, such as {name}; rename it"
+            )
         flags = faiss.IO_FLAG_MMAP_IFC if mmap else 0
         try:
             index = faiss.read_index(str(path), flags)

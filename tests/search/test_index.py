@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.encoder import IncompatibleError, NotFoundError
-from coverdex.search import Candidate, Index, InvalidQueryError
+from coverdex.search import Candidate, Index, IndexFormatError, InvalidQueryError
 
 from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up, unit
 
@@ -263,3 +264,17 @@ def test_a_reader_keeps_its_snapshot_when_the_index_is_replaced(
     assert opened.metadata("P_100")["title"] is None
     assert len(opened.search_by_id("P_100", limit=200)) == 119
     assert len(Index.open(tmp_path / "i")) == 9
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_a_folder_whose_name_is_not_text_is_refused(
+    catalogue: MadeUp, tmp_path: Path, mmap: bool
+) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.index")
+    catalogue.write(tmp_path / "i")
+    try:
+        (tmp_path / "i").rename(odd)
+    except OSError:
+        pytest.skip("this file system takes no names that are not UTF-8")
+    with pytest.raises(IndexFormatError, match=r"caf\\xe9\.index.* rename it"):
+        Index.open(odd, mmap=mmap)
