@@ -2,8 +2,8 @@
 
 Read from
 
-* a **CSV** file with a header: columns ``work_id`` and ``performance_id`` (or ``track_id``,
-  ``perf_id``);
+* a **CSV** file (``.tsv``: with tabs) with a header: columns ``work_id`` and ``performance_id`` (or
+  ``track_id``, ``perf_id``);
 * a **Parquet** file with ``performance_id`` and ``work_id``: a catalogue of chroma, or the
   ``performances.parquet`` of an index;
 * the **metadata JSON** of Da-TACOS;
@@ -23,6 +23,8 @@ from pathlib import Path
 from ..encoder.errors import CoverdexError, NotFoundError
 
 _PERFORMANCE_COLUMNS = ("performance_id", "track_id", "perf_id")
+#: What parts the columns of a list, by the ending of its name.
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 class WorkListError(CoverdexError):
@@ -82,9 +84,9 @@ def read_work_list(path: str | Path) -> WorkList:
             "work_id, the metadata of Da-TACOS, an index, or a catalogue"
         )
     suffix = at.suffix.lower()
-    if suffix == ".csv":
+    if suffix in _DELIMITERS:
         try:
-            return _from_csv(at)
+            return _from_csv(at, _DELIMITERS[suffix])
         except UnicodeDecodeError as error:
             raise WorkListError(f"{path} is not UTF-8 ({error.reason}); save it as such") from error
         except csv.Error as error:
@@ -124,9 +126,9 @@ def _of(pairs: Iterable[tuple[str, str | None]]) -> WorkList:
     return WorkList([p for p, _ in listed], [w or None for _, w in listed])
 
 
-def _from_csv(path: Path) -> WorkList:
+def _from_csv(path: Path, delimiter: str) -> WorkList:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
+        rows = csv.DictReader(file, delimiter=delimiter)
         names = rows.fieldnames or []
         column = next((name for name in _PERFORMANCE_COLUMNS if name in names), None)
         if column is None or "work_id" not in names:

@@ -176,6 +176,9 @@ def test_lists_of_works_in_every_form(works_file, tmp_path):
     assert len(read_work_list("demo")) == 140
     works_file.rename(tmp_path / "WORKS.CSV")
     assert read_work_list(tmp_path / "WORKS.CSV") == expected
+    tabs = (tmp_path / "WORKS.CSV").read_text().replace(",", "\t")
+    (tmp_path / "works.tsv").write_text(tabs)
+    assert read_work_list(tmp_path / "works.tsv") == expected
 
 
 def test_wrong_list_of_works_is_refused(tmp_path):
