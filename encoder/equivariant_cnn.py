@@ -260,10 +260,10 @@ class EquivariantCNN(EncoderNetwork):
             Of length 1.
         """
         pooled = self._pooled(x, n_valid)
-        # In float32 also where the layers before are computed in half of that: it is little work,
-        # and three digits are too few to rank by.
+        # In the weights' own precision also where autocast computes the layers before in half of
+        # it: it is little work, and three digits are too few to rank by.
         with torch.autocast(pooled.device.type, enabled=False):
-            return self.embed_pooled(pooled.float())
+            return self.embed_pooled(pooled.to(self.dense.weight.dtype))
 
     def embed_pooled(self, pooled: Tensor) -> Tensor:
         """Map (batch, 12, channels), pooled over time, to (batch, dimension) of length 1."""

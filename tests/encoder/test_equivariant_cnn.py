@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +119,16 @@ def test_under_mixed_precision_the_read_out_stays_in_float32(network: Equivarian
     assert mixed.dtype == torch.float32
     np.testing.assert_allclose(mixed.detach().norm(dim=1), 1.0, atol=1e-6)
     np.testing.assert_allclose(mixed.detach(), network(x, n_valid).detach(), atol=0.05)
+
+
+@pytest.mark.parametrize(("precision", "within"), [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
+def test_weights_may_have_another_precision(
+    network: EquivariantCNN, precision: torch.dtype, within: float
+) -> None:
+    x, n_valid = chroma(4, 40, 5), torch.tensor([40, 30, 40, 11])
+    other = copy.deepcopy(network).to(precision)(x.to(precision), n_valid)
+    assert other.dtype == precision
+    np.testing.assert_allclose(other.detach().float(), network(x, n_valid).detach(), atol=within)
 
 
 def test_it_is_built_by_name() -> None:
