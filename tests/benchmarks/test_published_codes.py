@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -65,6 +66,24 @@ def test_a_tie_across_the_cut_is_the_mean_over_every_order(size, covers, cut):
         precisions = [at / rank for at, rank in enumerate(found, start=1)]
         results.append(np.mean(precisions) if found else 0.0)
     assert average_precision_of_found(groups, cut)[0] == pytest.approx(np.mean(results))
+
+
+def test_a_long_tie_across_the_cut_is_the_sum_over_its_places():
+    # A run that lists 1,000 of 15,000 candidates, two of three covers among the others.
+    ahead, size, covers, cut = 1000, 13_999, 2, 10_000
+    groups = TieGroups(
+        *(np.array(x, dtype=np.int64) for x in ([0, 0], [4, ahead], [1, size], [1, covers]))
+    )
+    places = cut - ahead
+    expected = 0.0
+    for inside in range(covers + 1):
+        outside = covers - inside
+        chance = math.comb(places, inside) * math.comb(size - places, outside)
+        between = max(inside - 1, 0) / (places - 1)  # covers expected at each place before one
+        precisions = ((2 + i * between) / (ahead + 1 + i) for i in range(places))
+        found = 1 / 5 + inside / places * sum(precisions)
+        expected += chance / math.comb(size, covers) * found / (1 + inside)
+    assert average_precision_of_found(groups, cut)[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_nothing_to_find_gives_none(six_works):
