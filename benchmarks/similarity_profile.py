@@ -115,4 +115,5 @@ def _nearest(row: NDArray[np.float32], query: int, k: int) -> NDArray[np.int64]:
     values = row[others]
     if others.size <= k:
         return others
-    return np.asarray(others[np.argpartition(-values, k - 1)[:k]], np.int64)
+    # The last k, not the first of the negatives: unsigned numbers have none.
+    return np.asarray(others[np.argpartition(values, -k)[-k:]], np.int64)

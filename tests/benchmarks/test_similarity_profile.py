@@ -23,6 +23,15 @@ def test_occurrences_against_a_loop():
     assert profile_of(similarity, works, k=4).occurrences.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint64", "float16"])
+def test_occurrences_are_the_same_in_every_type_of_number(kind):
+    similarity = np.array([np.random.default_rng(i).permutation(20) for i in range(20)])
+    works = [f"W_{i // 2}" for i in range(20)]
+    expected = profile_of(similarity.astype(np.float64), works, k=4).occurrences
+    assert expected.max() > 4
+    assert profile_of(similarity.astype(kind), works, k=4).occurrences.tolist() == expected.tolist()
+
+
 def test_covers_are_all_pairs_and_others_are_no_covers(six, six_works):
     profile = profile_of(six.astype(np.float32), six_works)
     covers = [0.9, 0.4, 0.9, 0.35, 0.4, 0.35, 0.3, 0.3]
