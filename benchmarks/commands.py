@@ -50,7 +50,7 @@ def evaluate(
         str | None,
         typer.Option(
             "--works",
-            help="Which performance is of which work, for a matrix or a run: CSV, Parquet, "
+            help="Which performance is of which work, for a matrix or a run: CSV, TSV, Parquet, "
             "Da-TACOS metadata, an index, a catalogue, or 'demo'.",
         ),
     ] = None,

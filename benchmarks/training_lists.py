@@ -16,6 +16,7 @@ import pyarrow as pa
 from ..encoder.errors import CheckpointError, CoverdexError, NotFoundError
 from .encoder_system import EncoderSystem
 from .leakage import Known, Leakage, Learnt, check_leakage
+from .work_lists import DELIMITERS
 
 if TYPE_CHECKING:
     from ..encoder import Checkpoint
@@ -81,9 +82,9 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
     Parameters
     ----------
     path : path-like
-        A Parquet or CSV file with a column ``work_id`` and, as far as known, ``performance_id`` (or
-        ``version_id``, ``track_id``) and ``title``; or a catalogue, whose chroma is then compared
-        too.
+        A Parquet or CSV file (``.tsv``: with tabs) with a column ``work_id`` and, as far as known,
+        ``performance_id`` (or ``version_id``, ``track_id``) and ``title``; or a catalogue, whose
+        chroma is then compared too.
     embed : callable, optional
         From chroma to an embedding, for catalogues.
 
@@ -98,7 +99,8 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
     if str(path) != "demo" and not at.exists():
         raise NotFoundError(f"no training list at {path}")
     try:
-        rows = None if at.suffix not in {".csv", ".parquet"} or _has_chroma(at) else _rows(at)
+        is_table = at.suffix.lower() in {*DELIMITERS, ".parquet"} and at.is_file()
+        rows = _rows(at) if is_table and not _has_chroma(at) else None
     except (OSError, pa.ArrowException) as error:
         raise CoverdexError(f"training list {path} cannot be read ({error})") from error
     if rows is None:
@@ -113,7 +115,7 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
 def _has_chroma(path: Path) -> bool:
     import pyarrow.parquet as pq
 
-    return path.suffix == ".parquet" and "chroma" in pq.read_schema(path).names
+    return path.suffix.lower() == ".parquet" and "chroma" in pq.read_schema(path).names
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -121,10 +123,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     wanted = ("work_id", "performance_id", "version_id", "track_id", "title")
-    if path.suffix == ".csv":
+    if delimiter := DELIMITERS.get(path.suffix.lower()):
         # As text, all of them: an id such as 0012 or a title such as 1999 is no number.
         texts = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(wanted, pa.string()))
-        table = pyarrow.csv.read_csv(path, convert_options=texts)
+        columns = pyarrow.csv.ParseOptions(delimiter=delimiter)
+        table = pyarrow.csv.read_csv(path, parse_options=columns, convert_options=texts)
     else:
         names = pq.read_schema(path).names
         table = pq.read_table(path, columns=[name for name in wanted if name in names])

@@ -24,7 +24,7 @@ from ..encoder.errors import CoverdexError, NotFoundError
 
 _PERFORMANCE_COLUMNS = ("performance_id", "track_id", "perf_id")
 #: What parts the columns of a list, by the ending of its name.
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 class WorkListError(CoverdexError):
@@ -84,9 +84,9 @@ def read_work_list(path: str | Path) -> WorkList:
             "work_id, the metadata of Da-TACOS, an index, or a catalogue"
         )
     suffix = at.suffix.lower()
-    if suffix in _DELIMITERS:
+    if suffix in DELIMITERS:
         try:
-            return _from_csv(at, _DELIMITERS[suffix])
+            return _from_csv(at, DELIMITERS[suffix])
         except UnicodeDecodeError as error:
             raise WorkListError(f"{path} is not UTF-8 ({error.reason}); save it as such") from error
         except csv.Error as error:

@@ -98,8 +98,8 @@ def leakage(
         str | None,
         typer.Option(
             "--training",
-            help="What was trained on: CSV or Parquet, or a catalogue; by default the encoder's "
-            "own list.",
+            help="What was trained on: CSV, TSV or Parquet, or a catalogue; by default the "
+            "encoder's own list.",
         ),
     ] = None,
     encoder: Annotated[

@@ -143,6 +143,9 @@ def test_training_lists_in_every_form(tmp_path):
     (tmp_path / "works.csv").write_text("work_id\nW_1\n7\n")
     works = read_training_list(tmp_path / "works.csv")
     assert [k.work_id for k in works.performances] == ["W_1", "7"]
+    for name, separator in (("list.tsv", "\t"), ("LIST.CSV", ",")):
+        (tmp_path / name).write_text(f"work_id{separator}title\n0012{separator}Hurt\n")
+        assert read_training_list(tmp_path / name).performances == [Known(None, "0012", "Hurt")]
     chroma = Chroma(np.random.default_rng(0).random((5, 12)), frame_rate=10.0)
     write_parquet_catalogue(
         tmp_path / "catalogue.parquet", [(PerformanceRecord("P_1", "W_1"), chroma)]
