@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,16 @@ def adamw(settings: OptimizerConfig, *modules: nn.Module) -> torch.optim.AdamW:
         lr=settings.learning_rate,
         fused=True if parameters and parameters[0].is_cuda else None,
     )
+
+
+def take_up(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Load the state of an optimizer that may have worked on another device.
+
+    Whether it is fused is a matter of the device, which the state would decide otherwise.
+    """
+    fused = optimizer.defaults["fused"]
+    groups = [{**group, "fused": fused} for group in state["param_groups"]]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 def freeze_statistics(network: nn.Module) -> None:

@@ -46,6 +46,7 @@ from .start import (
     lists_joined,
     precision_context,
     starting_point,
+    take_up,
 )
 from .validation import ValidationSet, load_validation_set
 from .world import TrainingWorld
@@ -385,7 +386,7 @@ class Trainer:
         self._given = given
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        take_up(self.optimizer, state["optimizer"])
         self.average.load_state_dict(state["average"])
         self.step = state["step"]
         self._totals = EpochTotals.from_state(state["totals"])

@@ -76,6 +76,24 @@ def test_killed_and_resumed_ends_with_the_same_weights(
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
 
 
+def test_a_run_that_a_gpu_began_goes_on_as_this_device_computes(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    config = changed(config_tables, save_every=2)
+    with pytest.raises(KilledError):
+        Trainer(config, tmp_path, world=world).run(on_step=kill_after(4))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    for group in state["optimizer"]["param_groups"]:
+        group["fused"] = True  # as it is on a GPU
+    torch.save(state, tmp_path / "state.pt")
+    resumed = Trainer(config, tmp_path, world=world)
+    assert resumed.step == 4
+    assert resumed.optimizer.state_dict()["state"][0]["step"] == 4
+    made = Trainer(config, tmp_path / "new", world=world).optimizer
+    for group, own in zip(resumed.optimizer.param_groups, made.param_groups, strict=True):
+        assert group["fused"] == own["fused"]
+
+
 def test_a_finished_run_is_not_run_again(
     config: TrainingConfig, world: TrainingWorld, tmp_path: Path
 ) -> None:
