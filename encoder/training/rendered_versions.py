@@ -19,6 +19,8 @@ Views are excerpts as recordings have them (:mod:`.recording_views`).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -144,7 +146,9 @@ def rendered_versions(
         location = locate(name, context.base)
         catalogue = context.world.open_catalogue(location, kind=context.kind)
         origin = {"catalogue": name, **provenance.hash_of(catalogue)}
-        folder = context.folder / "rendered" / str(len(prepared))
+        # Named by what is in it: several sources of one run may have catalogues of their own.
+        content = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+        folder = context.folder / "rendered" / content[:16]
         tracks = prepare_tracks(catalogue, folder, context.preprocessing, origin=origin)
         rows = [
             (number[title], len(prepared), row)

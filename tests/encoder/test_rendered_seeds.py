@@ -229,6 +229,17 @@ def test_no_band_plays_a_work_upside_down(context: SourceContext, tmp_path: Path
     assert all(float(x.std(dim=1).max()) > 1e-2 for x in batch.x)
 
 
+def test_two_sources_of_a_run_keep_their_catalogues_apart(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=1)
+    write_rendered(read(context), tmp_path / "again", works=4, takes=2)
+    alone = read(context, rendered={"catalogues": ["played"], "share": 1.0}).batch(0)
+    first = read(context, rendered={"catalogues": ["played"], "share": 1.0})
+    read(context, rendered={"catalogues": ["again"], "share": 1.0}).batch(0)
+    assert torch.equal(first.batch(0).x, alone.x)
+
+
 def test_several_catalogues_are_drawn_from(context: SourceContext, tmp_path: Path) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=1)
     write_rendered(read(context), tmp_path / "again", works=3, takes=2)
