@@ -68,7 +68,7 @@ class RobustnessRow:
     strength : float
         In the change's unit.
     map, low, high : float
-        Mean average precision and its 95% interval by work.
+        Mean average precision and its 95% interval by work; NaN where there is one work.
     mr1 : float
         Mean rank of the first cover.
     """
@@ -200,8 +200,8 @@ def as_markdown(rows: Sequence[RobustnessRow]) -> str:
     """Write the rows as a Markdown table."""
     lines = ["| query | MAP (95% by work) | MR1 |", "|---|---|---|"]
     for row in rows:
-        interval = f"{row.low:.3f}-{row.high:.3f}"
-        lines.append(f"| {row.what} | {row.map:.3f} ({interval}) | {row.mr1:.1f} |")
+        interval = "" if math.isnan(row.low) else f" ({row.low:.3f}-{row.high:.3f})"
+        lines.append(f"| {row.what} | {row.map:.3f}{interval} | {row.mr1:.1f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +214,7 @@ def robustness_table(rows: Sequence[RobustnessRow], *, title: str) -> Table:
     for heading in ("MAP", "95%", "MR1"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        interval = f"{row.low:.2f} to {row.high:.2f}"
+        interval = "one work" if math.isnan(row.low) else f"{row.low:.2f} to {row.high:.2f}"
         table.add_row(row.what, f"{row.map:.3f}", interval, f"{row.mr1:.1f}")
     return table
 

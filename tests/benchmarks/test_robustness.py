@@ -74,6 +74,14 @@ def test_an_encoder_that_hears_key_falls_with_transposition_alone() -> None:
     assert "transposition 6 semitones" in table
 
 
+def test_one_work_has_no_interval() -> None:
+    performances = [("a", performance(0)), ("a", performance(1))]
+    rows = measure_robustness(MeanEncoder(), performances)[:2]  # type: ignore[arg-type]
+    assert "| unchanged | 1.000 | 1.0 |" in as_markdown(rows)
+    assert list(robustness_table(rows, title="").columns[2].cells) == ["one work"] * 2
+    assert rows[0].summary()["map_interval_95"] is None
+
+
 def test_silence_is_ranked_last_and_stops_nothing() -> None:
     """One performance is silent in the middle, one throughout."""
     half = performance(1).values.copy()
