@@ -4,8 +4,8 @@ Read from
 
 * a **CSV** file (``.tsv``: with tabs) with a header: columns ``work_id`` and ``performance_id`` (or
   ``track_id``, ``perf_id``);
-* a **Parquet** file with ``performance_id`` and ``work_id``: a catalogue of chroma, or the
-  ``performances.parquet`` of an index;
+* a **Parquet** file with the same columns: a catalogue of chroma, or the ``performances.parquet``
+  of an index;
 * the **metadata JSON** of Da-TACOS;
 * a **folder**: an index, or a catalogue in the layout of Da-TACOS;
 * the name ``demo``, the demo catalogue.
@@ -16,7 +16,7 @@ The order of the rows is kept: row i of a similarity matrix belongs to row i of 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,11 +126,16 @@ def _of(pairs: Iterable[tuple[str, str | None]]) -> WorkList:
     return WorkList([p for p, _ in listed], [w or None for _, w in listed])
 
 
+def _performance_column(names: Sequence[str]) -> str | None:
+    """Choose among the columns of a list the one of the performances' ids."""
+    return next((name for name in _PERFORMANCE_COLUMNS if name in names), None)
+
+
 def _from_csv(path: Path, delimiter: str) -> WorkList:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, delimiter=delimiter)
         names = rows.fieldnames or []
-        column = next((name for name in _PERFORMANCE_COLUMNS if name in names), None)
+        column = _performance_column(names)
         if column is None or "work_id" not in names:
             raise WorkListError(
                 f"{path} has the columns {', '.join(names) or '(none)'}; give work_id and "
@@ -144,11 +149,13 @@ def _from_parquet(path: Path) -> WorkList:
     import pyarrow.parquet as pq
 
     try:
-        missing = {"performance_id", "work_id"} - set(pq.read_schema(path).names)
+        names = pq.read_schema(path).names
+        column = _performance_column(names) or "performance_id"
+        missing = {column, "work_id"} - set(names)
         if missing:
             raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
-        table = pq.read_table(path, columns=["performance_id", "work_id"])
-        columns = [table.column(c).cast(pa.string()).to_pylist() for c in table.column_names]
+        table = pq.read_table(path, columns=[column, "work_id"])
+        columns = [table.column(c).cast(pa.string()).to_pylist() for c in (column, "work_id")]
     except (OSError, pa.ArrowException) as error:
         raise WorkListError(f"{path} cannot be read as Parquet of ids ({error})") from error
     return _of(zip(*columns, strict=True))

@@ -168,6 +168,9 @@ def test_lists_of_works_in_every_form(works_file, tmp_path):
     table = pa.table({"performance_id": list(SIX_NAMES), "work_id": list(SIX_WORKS)})
     pq.write_table(table, tmp_path / "works.parquet")
     assert read_work_list(tmp_path / "works.parquet") == expected
+    table = table.rename_columns({"performance_id": "track_id"})
+    pq.write_table(table, tmp_path / "tracks.parquet")
+    assert read_work_list(tmp_path / "tracks.parquet") == expected
     metadata = {}
     for work, performance in zip(SIX_WORKS, SIX_NAMES, strict=True):
         metadata.setdefault(work, {})[performance] = {"perf_title": "x"}
