@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...encoder.errors import CoverdexError, InvalidChromaError
+from ...encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
 from ..baselines.system import Progress, progress_unit_of
 from ..encoder_system import EncoderSystem
 from ..leakage import Known, Leakage, check_leakage
@@ -143,6 +143,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     from ...indexer import open_catalogue
 
     protocol = protocol_named(spec.protocol)
+    _check_that_rankings_are_there(spec)
     catalogue = open_catalogue(spec.catalogue, kind=spec.kind, subset=spec.subset)
     systems = [system_named(name) for name in spec.systems]
     encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
@@ -268,6 +269,16 @@ def _rankings(spec: Spec, listed: WorkList) -> Iterator[tuple[RankingSpec, Ranki
                 "the catalogue in their order; build it from this catalogue"
             )
         yield ranking, opened
+
+
+def _check_that_rankings_are_there(spec: Spec) -> None:
+    """Look before the systems take their hours; what is in the files is read after them."""
+    for ranking in spec.rankings:
+        if not Path(ranking.path).exists():
+            raise NotFoundError(
+                f"nothing at {ranking.path} for the ranking {ranking.name!r}; give an index "
+                "folder, a .npy similarity matrix, or a run file"
+            )
 
 
 def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:

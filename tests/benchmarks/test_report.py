@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from coverdex.benchmarks import WorkBootstrap, evaluate
+from coverdex.benchmarks.baselines import TwoDFTM
 from coverdex.benchmarks.report.commands import benchmark
 from coverdex.benchmarks.report.comparison import compare, difference_of
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
+from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
@@ -251,6 +253,19 @@ def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
         assert "random ties" not in text
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [s["share_listed"] for s in document["systems"]] == [pytest.approx(1 / (12 * 13)), 1]
+
+
+def test_a_missing_ranking_is_named_before_systems_run(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        systems = ["2DFTM"]
+        [[rankings]]
+        name = "other"
+        path = "none.run"
+    """
+    with pytest.raises(NotFoundError, match=r"none\.run for the ranking 'other'"):
+        run(read_spec(written(tmp_path, spec)))
 
 
 def test_two_reports_compared(report):
