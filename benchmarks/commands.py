@@ -240,7 +240,10 @@ def describe(
     """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""
     from ..indexer import open_catalogue
     from .dataset_reading import read_durations, read_track
+    from .drawing import require_matplotlib
 
+    if figures is not None:
+        require_matplotlib()
     catalogue = open_catalogue(path, kind=kind, subset=subset)
     durations = read_durations(catalogue) if read else {}
     description = _description(catalogue, durations)

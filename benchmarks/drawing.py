@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,20 @@ class DrawingError(CoverdexError):
     """Figures cannot be drawn: matplotlib is missing."""
 
 
+def require_matplotlib() -> None:
+    """Raise where figures cannot be drawn, for commands that would find out after hours.
+
+    Raises
+    ------
+    DrawingError
+        If matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise DrawingError(
+            "matplotlib is not installed; figures need it: pip install 'coverdex[plots]'"
+        )
+
+
 @contextmanager
 def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iterator[Any]:
     """Give an empty figure (size in inches) and write it to ``path`` (PNG) at the end.
@@ -30,13 +45,10 @@ def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iter
     DrawingError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise DrawingError(
-            "matplotlib is not installed; figures need it: pip install 'coverdex[plots]'"
-        ) from None
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     drawn = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(drawn)
     yield drawn

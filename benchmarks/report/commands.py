@@ -45,11 +45,13 @@ def run(
 ) -> None:
     """Evaluate systems on a catalogue and write a report: tables, figures, a page, a JSON file."""
     from ...indexer.progress import shown_progress
+    from ..drawing import require_matplotlib
     from . import run as running
     from .folder import RESULTS, refuse_other_folder, write_report
     from .spec import read_spec
 
     refuse_other_folder(out)
+    require_matplotlib()
     results = running.run(read_spec(spec), progress_of=shown_progress)
     folder = write_report(results, out)
     if as_json:

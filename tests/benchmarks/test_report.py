@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from coverdex.benchmarks import WorkBootstrap, evaluate
 from coverdex.benchmarks.baselines import TwoDFTM
+from coverdex.benchmarks.drawing import DrawingError
 from coverdex.benchmarks.report.commands import benchmark
 from coverdex.benchmarks.report.comparison import compare, difference_of
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
@@ -266,6 +267,13 @@ def test_a_missing_ranking_is_named_before_systems_run(report, tmp_path, monkeyp
     """
     with pytest.raises(NotFoundError, match=r"none\.run for the ranking 'other'"):
         run(read_spec(written(tmp_path, spec)))
+
+
+def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr("coverdex.benchmarks.drawing.find_spec", lambda _: None)
+    arguments = ["run", str(tmp_path / "none.toml"), "--out", str(tmp_path / "out")]
+    with pytest.raises(DrawingError, match=r"coverdex\[plots\]"):
+        CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
 
 
 def test_two_reports_compared(report):
