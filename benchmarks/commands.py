@@ -153,6 +153,7 @@ def _print_evaluation(
     from rich.console import Console
 
     from .evaluation_table import evaluation_table, published_table
+    from .rankings import listed_in_words
 
     console = Console()
     title = " · ".join(filter(None, (opened.name, opened.encoder_id)))
@@ -163,8 +164,8 @@ def _print_evaluation(
             console.print(f"  {finding}", markup=False, highlight=False)
     if listed < 1:
         console.print(
-            f"the run lists {listed:.1%} of the candidates; the others are tied behind them, so "
-            "the figures are estimates",
+            f"the run lists {listed_in_words(listed)}; the others are tied behind them, so the "
+            "figures are estimates",
             style="yellow",
         )
     for name, figures in also.items():

@@ -132,3 +132,8 @@ def share_listed(ranking: Ranking, queries: NDArray[np.int64]) -> float:
     """Share of the candidates of ``queries`` that the ranking orders; 1 unless a run is cut off."""
     source = ranking.source
     return source.share_listed(queries) if isinstance(source, RunSimilarity) else 1.0
+
+
+def listed_in_words(share: float) -> str:
+    """Write a share below 1 as a percentage that is never 100."""
+    return f"{min(share, 0.999):.1%} of the candidates"

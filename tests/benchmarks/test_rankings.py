@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coverdex.benchmarks import evaluate
-from coverdex.benchmarks.rankings import open_ranking, share_listed
+from coverdex.benchmarks.rankings import listed_in_words, open_ranking, share_listed
 from coverdex.benchmarks.run_files import read_run
 from coverdex.benchmarks.similarity import InvalidSimilarityError
 from coverdex.benchmarks.work_lists import WorkListError, read_work_list
@@ -149,6 +149,11 @@ def test_a_run_may_begin_with_a_byte_order_mark(six, works_file, tmp_path):
     (tmp_path / "marked.run").write_text("\n".join(trec_lines(six)), encoding="utf-8-sig")
     ranking = open_ranking(tmp_path / "marked.run", works_file)
     assert share_listed(ranking, np.arange(5)) == 1
+
+
+def test_what_is_not_all_is_never_called_all():
+    assert listed_in_words(0.9999) == "99.9% of the candidates"
+    assert listed_in_words(0.25) == "25.0% of the candidates"
 
 
 def test_what_is_missing_is_named(files, works_file, tmp_path):
