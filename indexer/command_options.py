@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from ..encoder.encoder import Encoder
     from .catalogue import Catalogue
 
-#: How the names of feature files end.
-FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
-
 Catalogues = Annotated[
     str,
     typer.Argument(
@@ -73,15 +70,18 @@ def encoder_and_catalogue(
     """Load the encoder and open what the paths name: one catalogue, or feature files."""
     from ..encoder import Encoder
     from .catalogue import open_catalogue
-    from .feature_files import FileListCatalogue
+    from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
 
+    one_catalogue = len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS)
+    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
+    if odd and not one_catalogue:
+        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
+    if not one_catalogue and (subset is not None or metadata is not None):
+        raise typer.BadParameter("--subset and --metadata go with a folder of Da-TACOS")
     loaded = Encoder.load(encoder)
     wanted = kind or str(loaded.kind)
-    if len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS):
+    if one_catalogue:
         return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
-    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
-    if odd:
-        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
     return loaded, FileListCatalogue(paths, kind=wanted)
 
 

@@ -311,6 +311,14 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
 
 
+def test_options_of_datacos_are_refused_for_files(index: Path, tmp_path: Path, run: Run) -> None:
+    file = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    for option in ("--metadata", "--subset"):
+        assert run("index", "add", index, file, option, "x").code == 2
+        assert run("embed", file, "--out", tmp_path / "shards", option, "x").code == 2
+        assert run("index", "build", file, "--out", tmp_path / "new.index", option, "x").code == 2
+
+
 def test_an_addition_of_nothing_fails(
     index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:
