@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from ..encoder.encoder import Encoder
     from .catalogue import Catalogue
+    from .rejection import Rejection
 
 Catalogues = Annotated[
     str,
@@ -93,6 +94,23 @@ def refuse_options_of_others(
         raise typer.BadParameter("these are embeddings already; --encoder and the like are done")
     if not of_shards and for_shards:
         raise typer.BadParameter("--encoder-id is for shards; give --encoder")
+
+
+def refuse_if_none_exists(paths: Sequence[str], rejections: Sequence[Rejection]) -> None:
+    """Say of a command that came to nothing that none of the files it was given is there.
+
+    Raises
+    ------
+    NotFoundError
+        All rejections are of named files that do not exist.
+    """
+    from ..encoder.errors import NotFoundError
+    from .rejection import NO_FEATURE_FILE
+
+    named = {str(Path(path)) for path in paths}
+    absent = [r.path for r in rejections if r.reason == NO_FEATURE_FILE and r.path in named]
+    if absent and len(absent) == len(rejections):
+        raise NotFoundError(f"no file {absent[0]}, so nothing was done; give existing files")
 
 
 def listed_lines(file_list: Path | None) -> list[str]:

@@ -339,6 +339,22 @@ def test_an_addition_of_nothing_fails(
     assert run("index", "add", index, absent, good, *encoder, "--update", "--strict").code == 1
 
 
+def test_embedding_nothing_fails(tmp_path: Path, tiny_checkpoint: Path, run: Run) -> None:
+    absent, empty = tmp_path / "absent.h5", tmp_path / "empty.h5"
+    empty.write_bytes(b"")
+    good = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    options = ["--out", tmp_path / "shards", "--encoder", tiny_checkpoint]
+    missing = run("embed", absent, *options, "--json")
+    assert missing.code == 3
+    assert [r["reason"] for r in missing.document["rejections"]] == ["no-feature-file"]
+    assert f"no file {absent}" in missing.err.splitlines()[-1]
+    assert run("embed", empty, *options).code == 1
+    assert run("embed", empty, absent, *options).code == 1
+    assert run("embed", absent, good, *options).code == 0
+    assert run("embed", absent, good, *options, "--strict").code == 1
+    assert run("embed", good, *options, "--share", "2/2").code == 0  # which is of nothing
+
+
 def test_what_the_plan_of_shards_rejected_is_told(
     index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
