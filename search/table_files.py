@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from .durability import naming, sync
-from .errors import InvalidQueryError
+from .errors import IndexExistsError, InvalidQueryError
 
 TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
@@ -29,7 +29,7 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
         At least one, be it without rows; read once, one at a time.
     path : path
         Appears when it is complete, and then replaces what was there; a symbolic link stays, and
-        what it points to is replaced.
+        what it points to is replaced. Folders above it are made if need be.
     file_format : str
         One of ``parquet``, ``csv``, ``jsonl``, in letters of either case.
 
@@ -42,6 +42,8 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     ------
     InvalidQueryError
         When the format is unknown, or there is no table.
+    IndexExistsError
+        When ``path`` is a folder.
     OSError
         When the disk refuses; ``path`` is then what it was.
     """
@@ -51,6 +53,9 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
             f"unknown format {file_format!r}; use one of {', '.join(TABLE_FORMATS)}"
         )
     target = Path(path).resolve()
+    if target.is_dir():
+        raise IndexExistsError(f"{path} is a folder; give the name of a file")
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
     n_rows = 0
     writer: Any = None

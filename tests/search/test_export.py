@@ -225,6 +225,15 @@ def test_pairs_of_an_empty_index_have_their_columns(catalogue: MadeUp, tmp_path:
     assert not (tmp_path / "none.csv").exists()
 
 
+def test_a_table_makes_the_folders_above_it_and_replaces_none(index: Index, tmp_path: Path) -> None:
+    path = tmp_path / "found" / "today" / "pairs.csv"
+    write_table(nearest_pairs(index), path, file_format="csv")
+    assert path.read_text().startswith('"query"')
+    with pytest.raises(IndexExistsError, match="found is a folder; give the name of a file"):
+        write_table(nearest_pairs(index), tmp_path / "found", file_format="csv")
+    assert [found.name for found in tmp_path.iterdir()] == ["found"]
+
+
 def test_a_symbolic_link_to_a_table_stays(index: Index, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "pairs.csv"
