@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,12 +31,12 @@ EncoderId = Annotated[
     str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
 ]
 Kind = Annotated[
-    str | None,
+    Literal["hpcp", "crema", "cens"] | None,
     typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
 ]
 Subset = Annotated[
-    str | None,
-    typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+    Literal["benchmark", "coveranalysis"] | None,
+    typer.Option("--subset", help="Which subset, for a folder that holds both."),
 ]
 MetadataFile = Annotated[
     Path | None, typer.Option("--metadata", help="Metadata file, where it is not at its place.")

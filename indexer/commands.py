@@ -198,6 +198,8 @@ def _parsed_share(text: str) -> tuple[int, int]:
     position, _, n_shares = text.partition("/")
     if not (position.isdecimal() and n_shares.isdecimal()):  # isdigit would take "²"
         raise typer.BadParameter(f"--share is {text}; give i/n, such as 2/4")
+    if not 1 <= int(position) <= int(n_shares):
+        raise typer.BadParameter(f"--share is {text}; give i/n with i from 1 to n")
     return int(position), int(n_shares)
 
 
