@@ -143,8 +143,8 @@ def open_catalogue(
     ----------
     path : path-like or "demo"
         A folder in the layout of Da-TACOS (its root or one feature folder), a folder of loose
-        ``.h5`` files, a Parquet file of chroma, or ``"demo"`` for the catalogue that Coverdex
-        ships.
+        ``.h5`` or ``.hdf5`` files, a Parquet file of chroma, or ``"demo"`` for the catalogue that
+        Coverdex ships.
     kind : ChromaKind or str, default "hpcp"
         Which chroma to read: the one that the encoder was trained for.
     subset : {"benchmark", "coveranalysis"}, optional
@@ -183,22 +183,32 @@ def _opened(
         check_is_text(metadata)
     if path.is_dir():
         from .datacos_catalogue import DatacosCatalogue, is_datacos_folder
+        from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
 
-        loose = sorted(path.glob("*.h5"))
+        loose = sorted(
+            child
+            for child in path.iterdir()
+            if child.suffix in FEATURE_FILE_ENDINGS and not child.name.startswith(".")
+        )
         if loose and not is_datacos_folder(path):
-            from .feature_files import FileListCatalogue
-
+            _refuse_options_of_datacos(f"{path} is a folder of loose files", subset, metadata)
             return FileListCatalogue(loose, kind=kind, source=str(path))
         return DatacosCatalogue(path, kind=kind, subset=subset, metadata=metadata)
     if not path.exists():
         raise NotFoundError(
             f"no catalogue at {path}; give a Da-TACOS folder, a Parquet file of chroma, or 'demo'"
         )
-    if subset is not None or metadata is not None:
-        raise CoverdexError(f"{path} is a file; subset and metadata are for Da-TACOS folders")
+    _refuse_options_of_datacos(f"{path} is a file", subset, metadata)
     from .parquet_catalogue import ParquetCatalogue
 
     return ParquetCatalogue(path, kind=kind)
+
+
+def _refuse_options_of_datacos(
+    what_it_is: str, subset: str | None, metadata: str | Path | None
+) -> None:
+    if subset is not None or metadata is not None:
+        raise CoverdexError(f"{what_it_is}; subset and metadata are for Da-TACOS folders")
 
 
 def demo_in_the_way(path: str | Path) -> str:

@@ -24,6 +24,7 @@ from .command_options import (
     Workers,
     encoder_and_catalogue,
     listed_lines,
+    refuse_if_none_exists,
     refuse_options_of_others,
 )
 
@@ -253,8 +254,7 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
 def _report_addition(
     report: AdditionReport, paths: list[str], *, strict: bool, as_json: bool
 ) -> None:
-    from ..encoder.errors import NotFoundError
-    from .rejection import NO_FEATURE_FILE, summarise_rejections
+    from .rejection import summarise_rejections
 
     if report.columns_left_out:
         names = ", ".join(report.columns_left_out)
@@ -267,10 +267,8 @@ def _report_addition(
     )
     _answer(line, asdict(report), as_json=as_json)
     nothing_put = not (report.added or report.updated)
-    named = {str(Path(path)) for path in paths}
-    absent = [r.path for r in report.rejections if r.reason == NO_FEATURE_FILE and r.path in named]
-    if nothing_put and absent and len(absent) == len(report.rejections):
-        raise NotFoundError(f"no file {absent[0]}, nothing was put in; give existing files")
+    if nothing_put:
+        refuse_if_none_exists(paths, report.rejections)
     if report.rejections and (strict or nothing_put):
         raise typer.Exit(1)
 

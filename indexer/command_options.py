@@ -6,16 +6,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from ..encoder.encoder import Encoder
     from .catalogue import Catalogue
-
-#: How the names of feature files end.
-FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
+    from .rejection import Rejection
 
 Catalogues = Annotated[
     str,
@@ -33,12 +31,12 @@ EncoderId = Annotated[
     str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
 ]
 Kind = Annotated[
-    str | None,
+    Literal["hpcp", "crema", "cens"] | None,
     typer.Option("--kind", help="Kind of chroma to read; the encoder's own by default."),
 ]
 Subset = Annotated[
-    str | None,
-    typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+    Literal["benchmark", "coveranalysis"] | None,
+    typer.Option("--subset", help="Which subset, for a folder that holds both."),
 ]
 MetadataFile = Annotated[
     Path | None, typer.Option("--metadata", help="Metadata file, where it is not at its place.")
@@ -73,15 +71,18 @@ def encoder_and_catalogue(
     """Load the encoder and open what the paths name: one catalogue, or feature files."""
     from ..encoder import Encoder
     from .catalogue import open_catalogue
-    from .feature_files import FileListCatalogue
+    from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
 
+    one_catalogue = len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS)
+    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
+    if odd and not one_catalogue:
+        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
+    if not one_catalogue and (subset is not None or metadata is not None):
+        raise typer.BadParameter("--subset and --metadata go with a folder of Da-TACOS")
     loaded = Encoder.load(encoder)
     wanted = kind or str(loaded.kind)
-    if len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS):
+    if one_catalogue:
         return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
-    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
-    if odd:
-        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
     return loaded, FileListCatalogue(paths, kind=wanted)
 
 
@@ -93,6 +94,23 @@ def refuse_options_of_others(
         raise typer.BadParameter("these are embeddings already; --encoder and the like are done")
     if not of_shards and for_shards:
         raise typer.BadParameter("--encoder-id is for shards; give --encoder")
+
+
+def refuse_if_none_exists(paths: Sequence[str], rejections: Sequence[Rejection]) -> None:
+    """Say of a command that came to nothing that none of the files it was given is there.
+
+    Raises
+    ------
+    NotFoundError
+        All rejections are of named files that do not exist.
+    """
+    from ..encoder.errors import NotFoundError
+    from .rejection import NO_FEATURE_FILE
+
+    named = {str(Path(path)) for path in paths}
+    absent = [r.path for r in rejections if r.reason == NO_FEATURE_FILE and r.path in named]
+    if absent and len(absent) == len(rejections):
+        raise NotFoundError(f"no file {absent[0]}, so nothing was done; give existing files")
 
 
 def listed_lines(file_list: Path | None) -> list[str]:

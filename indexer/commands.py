@@ -28,6 +28,7 @@ from .command_options import (
     encoder_and_catalogue,
     listed_lines,
     print_described,
+    refuse_if_none_exists,
     refuse_options_of_others,
 )
 from .export_command import export
@@ -161,7 +162,8 @@ def embed(
     """Embed a catalogue into Parquet shards, without building an index.
 
     `coverdex index build` takes the folder of shards. Several machines can share the work with
-    --share 1/4, 2/4, ... into one folder, or into folders that are put together afterwards.
+    --share 1/4, 2/4, ... into one folder, or into folders that are put together afterwards. Exit
+    code 1 if nothing could be embedded, 3 if the files that are named do not exist.
     """
     from .embedding import embed_catalogue
     from .preparation import default_workers
@@ -185,7 +187,10 @@ def embed(
             progress=progress,
         )
     _report_embedding(report, encoder_id=loaded.id, as_json=as_json)
-    if strict and report.rejections:
+    nothing = not report.n_embedded and share_of_all[1] == 1  # a share may well be empty
+    if nothing:
+        refuse_if_none_exists(sources, report.rejections)
+    if report.rejections and (strict or nothing):
         raise typer.Exit(1)
 
 
@@ -193,6 +198,8 @@ def _parsed_share(text: str) -> tuple[int, int]:
     position, _, n_shares = text.partition("/")
     if not (position.isdecimal() and n_shares.isdecimal()):  # isdigit would take "²"
         raise typer.BadParameter(f"--share is {text}; give i/n, such as 2/4")
+    if not 1 <= int(position) <= int(n_shares):
+        raise typer.BadParameter(f"--share is {text}; give i/n with i from 1 to n")
     return int(position), int(n_shares)
 
 

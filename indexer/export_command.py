@@ -57,6 +57,15 @@ def export(
         raise typer.BadParameter(
             "--least-similarity, --where, --one-per-work and --exact go with --pairs"
         )
+    from ..search.export import EMBEDDING_FORMATS
+    from ..search.table_files import TABLE_FORMATS
+
+    taken = EMBEDDING_FORMATS if pairs is None else TABLE_FORMATS
+    wanted = (file_format or ("parquet" if pairs is None else out.suffix.lstrip("."))).lower()
+    if wanted not in taken:
+        raise typer.BadParameter(
+            f"unknown format {wanted!r}; give --format, one of {', '.join(taken)}"
+        )
     from ..search import Index
     from .target_folder import check_name, only_maker
 
@@ -67,7 +76,7 @@ def export(
         from ..search.export import export_embeddings
 
         with only_maker(out):
-            files = export_embeddings(opened, out, file_format=file_format or "parquet")
+            files = export_embeddings(opened, out, file_format=wanted)
         document = {"files": [str(file) for file in files], "rows": len(opened)}
         line = f"wrote {len(opened)} embeddings to {', '.join(document['files'])}"
     else:
@@ -82,7 +91,7 @@ def export(
             one_per_work=one_per_work,
             exact=exact,
         )
-        rows = write_table(tables, out, file_format=file_format or out.suffix.lstrip("."))
+        rows = write_table(tables, out, file_format=wanted)
         document = {"files": [str(out)], "rows": rows}
         line = f"wrote {rows} pairs to {out}"
     print(line, file=sys.stderr if as_json else sys.stdout)

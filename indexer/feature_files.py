@@ -20,6 +20,9 @@ from .file_names import is_text, shown
 from .performance import PerformanceRecord
 from .rejection import LISTED_TWICE, NO_FEATURE_FILE, UNRECOGNISED_FILE, Rejection
 
+#: How the names of feature files end.
+FEATURE_FILE_ENDINGS = (".h5", ".hdf5")
+
 #: Files per part: about a tenth of a second of decoding, so that several reading processes share
 #: the work evenly and little waits in memory.
 FILES_PER_PART = 8

@@ -49,9 +49,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
-from ..encoder.errors import CoverdexError, InvalidChromaError, NotFoundError
+from ..encoder.errors import CoverdexError, InvalidChromaError
+from ..search.performances import of_plain_type
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
-from .performance import CHROMA_COLUMNS, PerformanceRecord
+from .parquet_reading import read_parquet_schema, readable
+from .performance import CHROMA_COLUMNS, RECORD_SCHEMA, PerformanceRecord
 from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, WRONG_METADATA, Rejection
 
 FORMAT_VERSION = 1
@@ -105,11 +107,11 @@ class ParquetCatalogue(Catalogue):
     def performances(self) -> list[PerformanceRecord]:
         """Records of the rows with an id of their own, sorted by performance id."""
         records = []
-        with pq.ParquetFile(self.path) as file:
+        with readable(self.path), pq.ParquetFile(self.path) as file:
             for number, rows in enumerate(self._good_rows):
                 table = file.read_row_group(number, columns=self._metadata_columns)
                 table = table.take(pa.array(rows, pa.int64()))  # an empty list has no type
-                records += [PerformanceRecord.from_row(row) for row in table.to_pylist()]
+                records += [PerformanceRecord.from_row(row) for row in _rows(table)]
         return sorted(records, key=lambda record: record.performance_id)
 
     def parts(self) -> list[CataloguePart]:
@@ -159,11 +161,11 @@ class RowGroup:
         """Read each row, or say why it is rejected."""
         wanted = set(self.rows)
         position = 0
-        with pq.ParquetFile(self.path) as file:
+        with readable(self.path), pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, row_groups=[self.number]):
                 chromas = batch.column("chroma")
                 scale = _scale_of(batch.schema.field("chroma"))
-                rows = batch.select([n for n in batch.schema.names if n != "chroma"]).to_pylist()
+                rows = _rows(pa.Table.from_batches([batch]).drop_columns(["chroma"]))
                 for row, stored in zip(rows, chromas, strict=True):
                     if position in wanted:
                         yield self._outcome(row, stored, scale)
@@ -199,6 +201,10 @@ class RowGroup:
             )
         flat = stored.values.to_numpy(zero_copy_only=False)
         n_frames = row.get("n_frames")
+        if not isinstance(n_frames, (int, float, type(None))):
+            raise InvalidChromaError(
+                f"n_frames is {n_frames!r}; give a number, or nothing", reason="wrong-shape"
+            )
         if n_frames is None and len(flat) % N_PITCH_CLASSES:
             raise InvalidChromaError(
                 f"chroma has {len(flat)} values, no multiple of {N_PITCH_CLASSES}; "
@@ -217,12 +223,22 @@ class RowGroup:
         )
 
 
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return rows, with metadata in types that an index holds: not all others have Python's."""
+    for position, name in enumerate(table.column_names):
+        if name not in CHROMA_COLUMNS and name not in RECORD_SCHEMA.names:
+            column = of_plain_type(table.column(position), name)
+            table = table.set_column(position, name, column)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
 def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
     """Find, for each row group, the rows with an id that no row before them has."""
     seen: set[str] = set()
     good_rows: list[list[int]] = []
     rejections = []
-    with pq.ParquetFile(path) as file:
+    with readable(path), pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             good_rows.append([])
             ids = file.read_row_group(number, columns=["performance_id"]).column(0).to_pylist()
@@ -238,25 +254,6 @@ def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
                     seen.add(performance_id)
                     good_rows[-1].append(position)
     return good_rows, rejections
-
-
-def read_parquet_schema(path: str | Path) -> pa.Schema:
-    """Read the Arrow schema of a Parquet file.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such file.
-    CoverdexError
-        If it cannot be read as Parquet.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise NotFoundError(f"no file {path}; give an existing Parquet file")
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise CoverdexError(f"{path} cannot be read as Parquet ({error})") from error
 
 
 def _check_schema(path: Path) -> pa.Schema:

@@ -156,6 +156,8 @@ def records_schema(
     for name, column in values.items():
         try:
             inferred = pa.array(column).type
+        except OverflowError:  # whole numbers beyond those that Arrow takes them for
+            inferred = pa.uint64()
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             raise CoverdexError(
                 f"extra column {name!r} mixes types; give it one type, or write it as text"

@@ -30,6 +30,7 @@ from .embedding_shards import (
 )
 from .file_names import check_is_text
 from .index_as_source import check_is_no_index
+from .parquet_reading import read_parquet_schema, readable
 from .rejection import LISTED_TWICE, NO_ID, Rejection, summarise_rejections
 from .shipped_encoder import shipped_encoder
 
@@ -222,7 +223,9 @@ def _has_embeddings(path: Path) -> bool:
 
 def _read_shard(path: Path) -> _Shard:
     header = read_shard_header(path)
-    table = pq.read_table(path).replace_schema_metadata(None)
+    read_parquet_schema(path)  # which refuses columns of one name
+    with readable(path):
+        table = pq.read_table(path).replace_schema_metadata(None)
     missing = [name for name in ("performance_id", "embedding") if name not in table.column_names]
     if missing:
         raise CoverdexError(f"{path} lacks the column {missing[0]!r}; give embeddings by id")

@@ -95,7 +95,7 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
         fields.append(field)
     for field in table.schema:
         if field.name not in CORE_COLUMNS:
-            column = _plain(table.column(field.name))
+            column = _plain(table.column(field.name), field.name)
             columns.append(column)
             fields.append(pa.field(field.name, column.type))
     whole = pa.table(columns, schema=pa.schema(fields))
@@ -139,7 +139,8 @@ def _column_as(table: pa.Table, field: Any) -> Any:
     if field.name not in table.column_names:
         return pa.nulls(table.num_rows, field.type)
     ids = table.column(PERFORMANCE_ID)
-    return cast_column(_plain(table.column(field.name)), field, lambda row: ids[row].as_py())
+    column = _plain(table.column(field.name), field.name)
+    return cast_column(column, field, lambda row: ids[row].as_py())
 
 
 def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
@@ -175,20 +176,57 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
         ) from None
 
 
-def _plain(column: Any) -> Any:
-    """Bring a column to a type that an index holds; see the module."""
+def of_plain_type(column: Any, name: str) -> Any:
+    """Bring a column of a type that no index holds to one of a type that it does; see the module.
+
+    What is decided by the values, not by the type, is left as it is: NaN in a list, for one.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    name : str
+        For the error.
+
+    Raises
+    ------
+    IndexFormatError
+        If it has values that Python does not have, such as nanoseconds within a list.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type))
+        return of_plain_type(column.cast(kind.value_type), name)
     if any(is_of(kind) for is_of in _BECOME_TEXT):
         return column.cast(pa.string())
+    if all(_is_plain_type(leaf.type) for leaf in _leaves(column)):
+        return column
+    if pa.types.is_duration(kind):  # of which Python has microseconds
+        column = column.cast(pa.duration("us"), safe=False)
+    return _as_text(column, name)
+
+
+def _plain(column: Any, name: str) -> Any:
+    """Bring a column to a type that an index holds, and its values to what JSON holds."""
+    column = of_plain_type(column, name)
+    kind = column.type
     if pa.types.is_floating(kind):
         numbers = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
         return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, numbers.type))
-    if all(map(_is_plain, _leaves(column))):
-        return column
-    texts = [None if value is None else _text(value) for value in column.to_pylist()]
+    return column if all(map(_is_plain, _leaves(column))) else _as_text(column, name)
+
+
+def _as_text(column: Any, name: str) -> Any:
+    try:
+        texts = [None if value is None else _text(value) for value in column.to_pylist()]
+    except (ValueError, OverflowError) as error:
+        raise IndexFormatError(
+            f"column {name!r} is of type {column.type} and has values that cannot be carried along "
+            f"({error}); give them as text"
+        ) from error
     return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _is_plain_type(kind: Any) -> bool:
+    return pa.types.is_floating(kind) or any(is_of(kind) for is_of in _PLAIN)
 
 
 def _is_plain(leaf: Any) -> bool:

@@ -6,6 +6,7 @@ CSV knows no lists and no structs; they are written as JSON there.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from .durability import naming, sync
-from .errors import InvalidQueryError
+from .errors import IndexExistsError, InvalidQueryError
 
 TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
@@ -29,7 +30,8 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
         At least one, be it without rows; read once, one at a time.
     path : path
         Appears when it is complete, and then replaces what was there; a symbolic link stays, and
-        what it points to is replaced.
+        what it points to is replaced. Folders above it are made if need be. Of processes that
+        write the same one at once, the last to end wins.
     file_format : str
         One of ``parquet``, ``csv``, ``jsonl``, in letters of either case.
 
@@ -42,6 +44,8 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     ------
     InvalidQueryError
         When the format is unknown, or there is no table.
+    IndexExistsError
+        When ``path`` is a folder.
     OSError
         When the disk refuses; ``path`` is then what it was.
     """
@@ -51,7 +55,10 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
             f"unknown format {file_format!r}; use one of {', '.join(TABLE_FORMATS)}"
         )
     target = Path(path).resolve()
-    temporary = target.with_name(f".{target.name}.tmp")
+    if target.is_dir():
+        raise IndexExistsError(f"{path} is a folder; give the name of a file")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     n_rows = 0
     writer: Any = None
     try:

@@ -158,7 +158,7 @@ class Vectors:
             In descending order of similarity but for rounding; -1 where no more were found.
         """
         if selection is not None:
-            parameters = self._search_parameters(selection, exact)
+            parameters = self._search_parameters(selection, exact, limit)
         elif self._coded_lists is not None and not exact and self._is_by_gap(queries, limit):
             return self._search_by_gap(self._coded_lists, queries, limit)
         else:
@@ -230,7 +230,7 @@ class Vectors:
         """FAISS's parameters of searches without a selection: as planned, and exact."""
         return self._search_parameters(None, False), self._search_parameters(None, True)
 
-    def _search_parameters(self, selection: Selection | None, exact: bool) -> Any:
+    def _search_parameters(self, selection: Selection | None, exact: bool, limit: int = 0) -> Any:
         """Put what is special about one call into FAISS's parameters; None if nothing is."""
         parameters: Any
         if self.n_lists:
@@ -239,7 +239,7 @@ class Vectors:
             return inverted_file_parameters(self._index, n_probe, k_factor, selection)
         if isinstance(self._index, faiss.IndexHNSW):
             parameters = faiss.SearchParametersHNSW()
-            parameters.efSearch = int(self._parameters.get("efSearch", 128))
+            parameters.efSearch = self._ef_search(selection, limit)
         elif selection is None:
             return None
         else:
@@ -248,6 +248,13 @@ class Vectors:
             sel = selection.rows_selector if self._is_flat else selection.bits_selector
             parameters.sel = sel
         return parameters
+
+    def _ef_search(self, selection: Selection | None, limit: int) -> int:
+        """Say how many rows of a graph to keep in view: more where fewer of them may be found."""
+        ef_search = int(self._parameters.get("efSearch", 128))
+        if selection is not None:  # without one FAISS takes as many as are asked for by itself
+            ef_search = -(-max(ef_search, limit) * self.count // max(selection.n_rows, 1))
+        return min(ef_search, max(self.count, 1))
 
     def _n_probe(self, selection: Selection | None, exact: bool) -> int:
         """Say how many lists to ask: more where fewer of their rows may be found."""

@@ -30,6 +30,9 @@ from .problems import (
 )
 from .schemas.query import ChromaQuery, EmbeddingQuery, PerformanceQuery, Query
 
+#: Most characters of an id that an answer repeats: a request may be megabytes.
+_MOST_TOLD = 200
+
 
 class Engine:
     """An open index and the encoder that made it.
@@ -164,7 +167,8 @@ class Engine:
             return index.embedding(query.performance_id)
         except NotFoundError:
             detail = (
-                f"the index has no performance {query.performance_id!r}; ids are compared exactly"
+                f"the index has no performance {_told(query.performance_id)}; ids are compared "
+                "exactly"
             )
             error = field_error(f"{pointer}/performance_id", detail, UNKNOWN_PERFORMANCE.slug)
             raise ProblemError(UNKNOWN_PERFORMANCE, detail, errors=[error]) from None
@@ -201,3 +205,10 @@ class Engine:
                 index_encoder_id=index.manifest.encoder_id,
                 errors=[found],
             ) from None
+
+
+def _told(performance_id: str) -> str:
+    if len(performance_id) <= _MOST_TOLD:
+        return repr(performance_id)
+    beginning = repr(performance_id[:_MOST_TOLD])
+    return f"{beginning}... ({len(performance_id)} characters)"

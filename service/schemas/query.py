@@ -53,9 +53,9 @@ class PerformanceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    # As long as it may be in an index; the limit on bodies bounds it.
     performance_id: str = Field(
         min_length=1,
-        max_length=512,
         description="Id of a performance in the index; compared exactly.",
         examples=[examples.PERFORMANCE_ID],
     )

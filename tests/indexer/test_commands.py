@@ -311,6 +311,29 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
 
 
+def test_options_of_datacos_are_refused_for_files(index: Path, tmp_path: Path, run: Run) -> None:
+    file = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    for option in (["--metadata", "x"], ["--subset", "benchmark"]):
+        assert run("index", "add", index, file, *option).code == 2
+        assert run("embed", file, "--out", tmp_path / "shards", *option).code == 2
+        assert run("index", "build", file, "--out", tmp_path / "new.index", *option).code == 2
+
+
+def test_values_that_no_option_takes_are_wrong_usage(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, run: Run
+) -> None:
+    build = ["index", "build", datacos.root, "--out", tmp_path / "new.index"]
+    assert run(*build, "--kind", "mfcc").code == 2
+    assert run(*build, "--subset", "whole").code == 2
+    assert run("embed", datacos.root, "--out", tmp_path / "x", "--share", "3/2").code == 2
+    export = ["index", "export", index, "--out"]
+    assert run(*export, tmp_path / "x", "--format", "csv").code == 2
+    assert run(*export, tmp_path / "pairs.csv", "--pairs", 2, "--format", "numpy").code == 2
+    refused = run(*export, tmp_path / "pairs.txt", "--pairs", 2)
+    assert refused.code == 2
+    assert "unknown format 'txt'" in refused.err
+
+
 def test_an_addition_of_nothing_fails(
     index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:
@@ -329,6 +352,22 @@ def test_an_addition_of_nothing_fails(
     assert run("index", "add", index, absent, good, *encoder).code == 0
     assert run("index", "update", index, good, absent, *encoder, "--strict").code == 3
     assert run("index", "add", index, absent, good, *encoder, "--update", "--strict").code == 1
+
+
+def test_embedding_nothing_fails(tmp_path: Path, tiny_checkpoint: Path, run: Run) -> None:
+    absent, empty = tmp_path / "absent.h5", tmp_path / "empty.h5"
+    empty.write_bytes(b"")
+    good = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
+    options = ["--out", tmp_path / "shards", "--encoder", tiny_checkpoint]
+    missing = run("embed", absent, *options, "--json")
+    assert missing.code == 3
+    assert [r["reason"] for r in missing.document["rejections"]] == ["no-feature-file"]
+    assert f"no file {absent}" in missing.err.splitlines()[-1]
+    assert run("embed", empty, *options).code == 1
+    assert run("embed", empty, absent, *options).code == 1
+    assert run("embed", absent, good, *options).code == 0
+    assert run("embed", absent, good, *options, "--strict").code == 1
+    assert run("embed", good, *options, "--share", "2/2").code == 0  # which is of nothing
 
 
 def test_what_the_plan_of_shards_rejected_is_told(
@@ -407,7 +446,7 @@ def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:
     works = [row["candidate_work"] for row in rows if row["query"] == "P_00"]
     assert len(works) == len(set(works)) == 3
     assert run("index", "export", index, "--out", tmp_path / "x", "--exact").code == 2
-    assert run("index", "export", index, "--pairs", "2", "--out", tmp_path / "x.txt").code == 1
+    assert run("index", "export", index, "--pairs", "2", "--out", tmp_path / "x.txt").code == 2
 
 
 @pytest.mark.shared

@@ -281,6 +281,23 @@ def test_loose_files(tmp_path: Path) -> None:
     assert [r.reason for r in catalogue.rejections] == ["empty"]
 
 
+def test_loose_files_of_either_ending(tmp_path: Path) -> None:
+    write_feature_file(tmp_path / "P_1.h5", "W_1", "P_1", hpcp=made_up_chroma(1))
+    write_feature_file(tmp_path / "P_2.hdf5", "W_1", "P_2", hpcp=made_up_chroma(2))
+    (tmp_path / "notes.txt").write_text("not music")
+    (tmp_path / "._P_1.h5").write_bytes(b"what macOS leaves beside a file")
+    catalogue = open_catalogue(tmp_path)
+    assert {record.performance_id for record, _ in catalogue} == {"P_1", "P_2"}
+    assert catalogue.rejections == []
+
+
+@pytest.mark.parametrize("option", [{"subset": "benchmark"}, {"metadata": "metadata.json"}])
+def test_loose_files_take_no_options_of_datacos(tmp_path: Path, option: dict[str, str]) -> None:
+    write_feature_file(tmp_path / "P_1.h5", "W_1", "P_1", hpcp=made_up_chroma(1))
+    with pytest.raises(CoverdexError, match="loose files; subset and metadata are for Da-TACOS"):
+        open_catalogue(tmp_path, **option)
+
+
 def test_listed_files_of_one_name(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_feature_file(tmp_path / folder / "P_2.h5", "W_1", "P_2", hpcp=made_up_chroma(2))

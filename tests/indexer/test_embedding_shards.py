@@ -393,6 +393,21 @@ def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
         read_shards([tmp_path / "d.parquet"])
 
 
+def test_a_file_with_columns_of_one_name_or_damaged_pages_is_named(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2))
+    table = pq.read_table(path)
+    twice = pa.table([*table.columns, ["a", "b"], ["c", "d"]], [*table.column_names, "x", "x"])
+    pq.write_table(twice, path)
+    with pytest.raises(CoverdexError, match=f"{path} has two columns 'x'; rename one"):
+        read_shards([path])
+    pq.write_table(table, path, use_dictionary=False)
+    start = pq.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset
+    whole = path.read_bytes()
+    path.write_bytes(whole[:start] + b"\xff" * 12 + whole[start + 12 :])
+    with pytest.raises(CoverdexError, match=f"{path} cannot be read as Parquet"):
+        read_shards([path])
+
+
 def test_the_name_of_a_shipped_encoder_is_found_by_its_id(tmp_path: Path) -> None:
     shipped = Encoder.load()
     path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=shipped.id)

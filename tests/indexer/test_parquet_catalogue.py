@@ -22,7 +22,7 @@ from coverdex.indexer import (
     write_parquet_catalogue,
 )
 from coverdex.indexer.parquet_catalogue import ParquetCatalogue
-from coverdex.search import IndexEditor
+from coverdex.search import Index, IndexEditor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,6 +185,70 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "x.parquet")
     with pytest.raises(CoverdexError, match=column):
         open_catalogue(tmp_path / "x.parquet")
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([good_row("P_1")])
+    path = tmp_path / "x.parquet"
+    for name in ("title", "performance_id"):
+        twice = pa.table([*table.columns, ["a"], ["b"]], [*table.column_names, name, name])
+        pq.write_table(twice, path)
+        with pytest.raises(CoverdexError, match=f"{path} has two columns '{name}'; rename one"):
+            open_catalogue(path)
+
+
+def test_a_damaged_page_is_told_with_the_name_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.Table.from_pylist([good_row("P_1")]), path, use_dictionary=False)
+    pages = pq.ParquetFile(path).metadata.row_group(0)
+    names = [pages.column(i).path_in_schema for i in range(pages.num_columns)]
+    whole = path.read_bytes()
+    for column in ("performance_id", "chroma.list.element"):
+        start = pages.column(names.index(column)).data_page_offset
+        path.write_bytes(whole[:start] + b"\xff" * 12 + whole[start + 12 :])
+        with pytest.raises(CoverdexError, match=f"{path} cannot be read as Parquet"):
+            list(open_catalogue(path))
+
+
+def test_numbers_of_frames_that_are_text_are_rejected(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([good_row("P_1", n_frames="5")]), tmp_path / "x.parquet")
+    catalogue = open_catalogue(tmp_path / "x.parquet")
+    assert list(catalogue) == []
+    (rejection,) = catalogue.rejections
+    assert rejection.reason == "wrong-shape"
+    assert "n_frames is '5'; give a number" in rejection.message
+
+
+@pytest.mark.parametrize(
+    ("column", "held"),
+    [
+        (pa.array([1], pa.timestamp("ns")), "1970-01-01 00:00:00.000000001"),
+        (pa.array([1_500], pa.duration("ns")), "0:00:00.000001"),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), '[["k", 1]]'),
+        (pa.array([2**64 - 1], pa.uint64()), 2**64 - 1),
+        (pa.array([b"\xff"]), "ff"),
+        (pa.array([[1.5, 2.5]]), [1.5, 2.5]),
+    ],
+)
+def test_metadata_of_types_that_python_lacks(
+    tmp_path: Path, tiny_encoder: Encoder, column: Any, held: object
+) -> None:
+    table = pa.Table.from_pylist([good_row("P_1")]).append_column("x", column)
+    pq.write_table(table, tmp_path / "x.parquet")
+    build_index(tmp_path / "x.parquet", tmp_path / "my.index", encoder=tiny_encoder)
+    assert Index.open(tmp_path / "my.index").metadata("P_1")["x"] == held
+    with IndexEditor(tmp_path / "my.index") as editor:
+        catalogue = open_catalogue(tmp_path / "x.parquet")
+        add_catalogue(editor, catalogue, encoder=tiny_encoder, update=True)
+        assert editor.index.metadata("P_1")["x"] == held
+
+
+def test_metadata_that_nothing_can_carry_is_named(tmp_path: Path) -> None:
+    nested = pa.array([[1]], pa.list_(pa.timestamp("ns")))
+    table = pa.Table.from_pylist([good_row("P_1")]).append_column("x", nested)
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(CoverdexError, match=r"column 'x' is of type list.*give them as text"):
+        list(open_catalogue(tmp_path / "x.parquet"))
 
 
 def test_ids_are_text(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import faiss
@@ -223,6 +226,35 @@ def test_pairs_of_an_empty_index_have_their_columns(catalogue: MadeUp, tmp_path:
     with pytest.raises(InvalidQueryError, match="no table"):
         write_table([], tmp_path / "none.csv", file_format="csv")
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_processes_that_write_one_table_do_not_mix(index: Index, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    other = (
+        "import sys, pyarrow as pa; from coverdex.search.export import write_table; "
+        "write_table([pa.table({'x': [1]})], sys.argv[1], file_format='csv')"
+    )
+    (block,) = nearest_pairs(index)
+
+    def meanwhile_another_writes() -> Iterator[pa.Table]:
+        yield block
+        subprocess.run([sys.executable, "-c", other, path], check=True)
+        assert path.read_text() == '"x"\n1\n'
+        yield block
+
+    n_rows = write_table(meanwhile_another_writes(), path, file_format="csv")
+    assert n_rows == 2 * len(block)
+    assert len(path.read_text().splitlines()) == 1 + n_rows
+    assert [found.name for found in tmp_path.glob(".pairs*")] == []
+
+
+def test_a_table_makes_the_folders_above_it_and_replaces_none(index: Index, tmp_path: Path) -> None:
+    path = tmp_path / "found" / "today" / "pairs.csv"
+    write_table(nearest_pairs(index), path, file_format="csv")
+    assert path.read_text().startswith('"query"')
+    with pytest.raises(IndexExistsError, match="found is a folder; give the name of a file"):
+        write_table(nearest_pairs(index), tmp_path / "found", file_format="csv")
+    assert [found.name for found in tmp_path.iterdir()] == ["found"]
 
 
 def test_a_symbolic_link_to_a_table_stays(index: Index, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from coverdex.search import Condition, Index, InvalidQueryError
+from coverdex.search import Condition, Index, InvalidQueryError, write_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,6 +76,28 @@ def test_a_filter_finds_what_plain_python_finds(
         queries = unit(np.random.default_rng(1).standard_normal((7, DIMENSION)))
         batch = index.search(queries, limit=4, where=where)
         assert batch == [index.search(one, limit=4, where=where) for one in queries]
+
+
+def test_a_filter_of_few_is_answered_in_full_from_a_graph(tmp_path: Path) -> None:
+    n = 2_000  # many more than a search of a graph keeps in view
+    vectors = unit(np.random.default_rng(2).standard_normal((n, DIMENSION)))
+    write_index(
+        tmp_path / "i",
+        embeddings=vectors,
+        performances=pa.table(
+            {"performance_id": [f"P_{i:04d}" for i in range(n)], "year": np.arange(n) % 100}
+        ),
+        encoder_id="made-up-0",
+        encoder_name="made-up",
+        source="random directions",
+        factory="HNSW16",
+    )
+    opened = Index.open(tmp_path / "i")
+    for query in vectors[:10]:
+        wanted = opened.search(query, limit=20, where="year=7", exact=True)
+        found = opened.search(query, limit=20, where="year=7")
+        assert ids_of(found) == ids_of(wanted)
+        assert len(found) == 20
 
 
 def test_a_filter_leaves_the_shared_index_as_it_was(

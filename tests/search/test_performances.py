@@ -41,6 +41,13 @@ KINDS: dict[str, tuple[Any, Any, str | None]] = {
     "map": (pa.array([[("k", b"\xff")]] * 4, MAP), '[["k", "ff"]]', None),
     "bytes": (pa.array([b"\xff"] * 4), "ff", "x=ff"),
     "span": (pa.array([timedelta(hours=1)] * 4), "1:00:00", None),
+    "nanoseconds": (
+        pa.array([1] * 4, pa.timestamp("ns")),
+        "1970-01-01 00:00:00.000000001",
+        "x<1971",
+    ),
+    "span of nanoseconds": (pa.array([1_500] * 4, pa.duration("ns")), "0:00:00.000001", None),
+    "large whole": (pa.array([2**64 - 1] * 4, pa.uint64()), 2**64 - 1, "x>5"),
     "nothing": (pa.nulls(4), None, "x=null"),
 }
 

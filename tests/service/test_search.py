@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from coverdex.encoder import Chroma, Encoder
+from coverdex.search import write_index
 from coverdex.service import Engine
 from fastapi.testclient import TestClient
 
 from .asking import by_chroma, by_embedding, by_id
+from .conftest import MakeClient
 
 
 def search(client: TestClient, query: object, **more: object) -> list[dict]:
@@ -94,3 +99,23 @@ def test_any_json_media_type_is_taken(client: TestClient) -> None:
             headers={"content-type": media_type},
         )
         assert response.status_code == 200, (media_type, response.text)
+
+
+def test_an_id_of_any_length_can_be_asked_for(
+    make_client: MakeClient, encoder: Encoder, tracks: dict[str, Chroma], tmp_path: Path
+) -> None:
+    long = "https://example.org/" + "P" * 5_000
+    write_index(
+        tmp_path / "long.index",
+        embeddings=np.stack([encoder.embed(tracks[name]) for name in ("P_1", "P_2")]),
+        performances=pa.table({"performance_id": [long, "short"]}),
+        encoder_id=encoder.id,
+        encoder_name=encoder.name,
+        source="an id that is a long address",
+    )
+    client = make_client(served=Engine.open(tmp_path / "long.index"))
+    assert search(client, by_id("short"))[0]["performance_id"] == long
+    assert search(client, by_id(long))[0]["performance_id"] == "short"
+    absent = client.post("/v1/search", json={"query": by_id(long + "P")})
+    assert absent.status_code == 404
+    assert len(absent.content) < 2_000  # what came is not sent back whole
