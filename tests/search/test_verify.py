@@ -203,7 +203,7 @@ def test_numbers_that_are_none_are_no_damage(
     catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Earlier releases wrote NaN and dates as they came.
-    monkeypatch.setattr(performances, "_plain", lambda column: column)
+    monkeypatch.setattr(performances, "_plain", lambda column, name: column)
     nan, day = [float("nan")] * len(catalogue.ids), [date(2000, 1, 31)] * len(catalogue.ids)
     table = catalogue.performances.append_column("x", pa.array(nan))
     catalogue.write(tmp_path / "i", performances=table.append_column("day", pa.array(day)))
