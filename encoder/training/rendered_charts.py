@@ -28,11 +28,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ..chroma import DATACOS_FRAME_RATE, Chroma
-from ..chroma_file import write_chroma
 from .corpus import BASS, CHORDS, MELODY, N_PARTS, Notes, Version
 from .corpus_charts import MAX_BEATS
-from .rendering import EVERY_FRAME, render
+from .rendered_catalogue import RenderedPerformance, write_metadata
+from .rendering import render
 from .seeds import hold_out, leave_out
 
 #: Works that training sees are numbered from here.
@@ -173,38 +172,28 @@ def main() -> None:
     parser.add_argument("--works", choices=("held-out", "training"), default="held-out")
     parser.add_argument("--most", type=int, help="works; default: all")
     options = parser.parse_args()
-    metadata: dict[str, dict[str, dict[str, str]]] = {}
+    catalogue: list[RenderedPerformance] = []
     data = tomllib.loads(options.config.read_text(encoding="utf-8"))["data"]
     training = options.works == "training"
     chosen = charts_in_pairs(options.charts, data, training=training)[: options.most]
     for number, charts in enumerate(chosen, _FIRST_OF_TRAINING if training else 0):
-        work_id = f"W_{number}"
-        metadata[work_id] = {}
         for version, row in enumerate(charts):
-            performance_id = f"P_{number * 10 + version}"
-            metadata[work_id][performance_id] = {
-                "work_id": work_id,
-                "perf_id": performance_id,
-                "work_title": row["title"],
-                "perf_title": f"jazz_{row['work_id']}" if training else row["title"],
-                "perf_artist": row["source"],
-            }
-            folder = options.out / "da-tacos_benchmark_subset_hpcp" / f"{work_id}_hpcp"
-            file = folder / f"{performance_id}_hpcp.h5"
-            if file.exists():  # a rendering that was interrupted goes on
+            performance = RenderedPerformance(
+                work_id=f"W_{number}",
+                performance_id=f"P_{number * 10 + version}",
+                work_title=row["title"],
+                title=f"jazz_{row['work_id']}" if training else row["title"],
+                artist=row["source"],
+            )
+            catalogue.append(performance)
+            if performance.file(options.out).exists():  # a rendering that was interrupted goes on
                 continue
             rng = np.random.default_rng([number, version])
             notes = arrange(json.loads(row["chords_json"]), rng, seconds=1.3 * options.seconds)
             soundfont = options.soundfont[int(rng.integers(len(options.soundfont)))]
             chroma = render(notes, soundfont, rng, seconds=options.seconds)
-            # The layout has no frame rate: every reader takes the frames to come every 512 samples.
-            values = np.repeat(chroma.values, EVERY_FRAME, axis=0)
-            chroma = Chroma(values, DATACOS_FRAME_RATE)
-            write_chroma(file, chroma, work_id=work_id, performance_id=performance_id)
-    folder = options.out / "da-tacos_metadata"
-    folder.mkdir(parents=True, exist_ok=True)
-    document = json.dumps(metadata, indent=1)
-    (folder / "da-tacos_benchmark_subset_metadata.json").write_text(document, encoding="utf-8")
+            performance.write(chroma, options.out)
+    write_metadata(catalogue, options.out)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,6 @@ it was, and ``--most`` takes the first so many works of the same order, in whole
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,15 +37,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import MofNCompleteColumn, Progress
 
-from ..chroma import DATACOS_FRAME_RATE, Chroma
-from ..chroma_file import write_chroma
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
 from .batch import SourceContext
 from .config import TrainingConfig, read_config
 from .corpus import BASS, CHORDS, INNER, MELODY, NOTE_LOUDNESS, PAD, ROLL_RATE, Notes, RollCorpus
 from .cover_batches import CoverBatches, cover_batches
-from .rendering import EVERY_FRAME, render_together
+from .rendered_catalogue import RenderedPerformance, write_metadata
+from .rendering import render_together
 from .simulator import InstrumentEffects, TimelineEffects
 from .simulator.instruments import draw_part_gains, draw_section_gains
 from .simulator.timeline import Source, draw_timeline
@@ -86,20 +84,12 @@ class Job:
     take: int
     version: int
 
-    @property
-    def work_id(self) -> str:
-        """Id of the work in the catalogue."""
-        return f"W_{self.number}"
-
-    @property
-    def performance_id(self) -> str:
-        """Id of the performance in the catalogue."""
-        return f"P_{self.number * 10 + self.take}"
-
-    def file(self, folder: Path) -> Path:
-        """Path of its chroma in a catalogue's folder."""
-        subset = folder / "da-tacos_benchmark_subset_hpcp"
-        return subset / f"{self.work_id}_hpcp" / f"{self.performance_id}_hpcp.h5"
+    def named(self, corpus: RollCorpus) -> RenderedPerformance:
+        """Give it ids in the catalogue, and ids of the seeds as titles."""
+        title = corpus.work_ids[self.work]
+        seed = f"{corpus.corpora[self.version]}/{corpus.version_ids[self.version]}"
+        performance_id = f"P_{self.number * 10 + self.take}"
+        return RenderedPerformance(f"W_{self.number}", performance_id, title, title, seed)
 
 
 def notes_from_roll(
@@ -254,22 +244,10 @@ def of_first_works(jobs: Sequence[Job], n_works: int) -> list[Job]:
     return [job for job in jobs if job.number < _FIRST + n_blocks * BLOCK]
 
 
-def write_list(batches: CoverBatches, jobs: Sequence[Job], folder: Path) -> None:
+def write_list(corpus: RollCorpus, jobs: Sequence[Job], folder: Path) -> None:
     """Write the catalogue's metadata; titles are the ids of the seeds."""
-    corpus = batches.simulator.corpus
-    metadata: dict[str, dict[str, dict[str, str]]] = {}
-    for job in sorted(jobs, key=lambda job: (job.number, job.take)):
-        metadata.setdefault(job.work_id, {})[job.performance_id] = {
-            "work_id": job.work_id,
-            "perf_id": job.performance_id,
-            "work_title": corpus.work_ids[job.work],
-            "perf_title": corpus.work_ids[job.work],
-            "perf_artist": f"{corpus.corpora[job.version]}/{corpus.version_ids[job.version]}",
-        }
-    place = folder / "da-tacos_metadata"
-    place.mkdir(parents=True, exist_ok=True)
-    document = json.dumps(metadata, indent=1)
-    (place / "da-tacos_benchmark_subset_metadata.json").write_text(document, encoding="utf-8")
+    ordered = sorted(jobs, key=lambda job: (job.number, job.take))
+    write_metadata((job.named(corpus) for job in ordered), folder)
 
 
 def render_jobs(
@@ -284,7 +262,7 @@ def render_jobs(
     """Render what is not there yet; yields the number of performances after each run."""
     for first in range(0, len(jobs), _TOGETHER):
         together = jobs[first : first + _TOGETHER]
-        if not all(job.file(folder).exists() for job in together):
+        if not all(job.named(corpus).file(folder).exists() for job in together):
             rng = np.random.default_rng([seed, 32, first])
             soundfont, room = soundfonts[int(rng.integers(len(soundfonts)))], rng.random() < 0.5
             bands = [np.random.default_rng([seed, 33, job.number, job.take]) for job in together]
@@ -294,14 +272,7 @@ def render_jobs(
             ]
             heard = render_together(played, soundfont, seconds=seconds, room=room, detuning=0.35)
             for job, chroma in zip(together, heard, strict=True):
-                # The layout has no frame rate: every reader takes frames to come every 512 samples.
-                values = np.repeat(chroma.values, EVERY_FRAME, axis=0)
-                write_chroma(
-                    job.file(folder),
-                    Chroma(values, DATACOS_FRAME_RATE),
-                    work_id=job.work_id,
-                    performance_id=job.performance_id,
-                )
+                job.named(corpus).write(chroma, folder)
         yield len(together)
 
 
@@ -346,9 +317,10 @@ def main() -> None:
     jobs = draw_jobs(batches, dict(options.works), takes=options.takes, seed=options.seed)
     if options.most is not None:
         jobs = of_first_works(jobs, options.most)
-    write_list(batches, jobs, options.out)
+    corpus = batches.simulator.corpus
+    write_list(corpus, jobs, options.out)
     made = render_jobs(
-        batches.simulator.corpus,
+        corpus,
         jobs,
         options.soundfont,
         options.out,

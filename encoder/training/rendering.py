@@ -31,7 +31,9 @@ PROGRAMS = {
     CHORDS: (0, 1, 4, 5, 16, 18, 24, 25, 26, 27, 29, 30, 48, 50, 52, 61, 88, 89),
     BASS: (32, 33, 34, 35, 36, 38, 43),
 }
-_DRUMS = 9
+#: Share of the bands that have drums.
+DRUMS = 0.7
+_DRUM_CHANNEL = 9
 #: Seconds of silence between performances that are played in one go.
 _PAUSE = 2.0
 _KICK, _SNARE, _HAT = 36, 38, 42
@@ -71,6 +73,7 @@ def render_together(
     seconds: float = 60.0,
     room: bool = True,
     detuning: float = 0.0,
+    drums: float = DRUMS,
 ) -> list[Chroma]:
     """Play and analyse several performances in one go, at half the sample rate.
 
@@ -91,6 +94,8 @@ def render_together(
     detuning : float
         Greatest distance in semitones of a performance's tuning from 440 Hz; half of them are in
         tune.
+    drums : float
+        Share of the performances that have drums.
 
     Returns
     -------
@@ -102,7 +107,7 @@ def render_together(
     for number, (notes, rng) in enumerate(performances):
         bend = float(rng.uniform(-detuning, detuning)) if detuning and rng.random() < 0.5 else 0.0
         events += _silenced(number * slot, bend)
-        band = band_events(notes, rng, seconds=seconds)
+        band = band_events(notes, rng, seconds=seconds, drums=drums)
         events += [(number * slot + 1 + at, message) for at, message in band]
     with tempfile.TemporaryDirectory() as folder:
         midi, sound = Path(folder) / "seeds.mid", Path(folder) / "seeds.wav"
@@ -121,7 +126,7 @@ def _silenced(at: int, bend: float) -> Iterator[tuple[int, Any]]:
 
     for channel in range(16):
         yield at, mido.Message("control_change", channel=channel, control=120, value=0)
-        if channel != _DRUMS:  # the wheel's range is two semitones
+        if channel != _DRUM_CHANNEL:  # the wheel's range is two semitones
             yield at, mido.Message("pitchwheel", channel=channel, pitch=round(bend / 2 * 8191))
 
 
@@ -130,7 +135,9 @@ def write_midi(notes: Notes, path: Path, rng: np.random.Generator, *, seconds: f
     _save(band_events(notes, rng, seconds=seconds), path)
 
 
-def band_events(notes: Notes, rng: np.random.Generator, *, seconds: float) -> list[tuple[int, Any]]:
+def band_events(
+    notes: Notes, rng: np.random.Generator, *, seconds: float, drums: float = DRUMS
+) -> list[tuple[int, Any]]:
     """Give what a randomly drawn band plays: MIDI messages with their times in milliseconds."""
     import mido
 
@@ -150,7 +157,7 @@ def band_events(notes: Notes, rng: np.random.Generator, *, seconds: float) -> li
             loud = int(np.clip(notes.loudness[i], 1, 127))
             events.append((int(start[i]), mido.Message("note_on", velocity=loud, **what)))
             events.append((int(start[i] + length[i]), mido.Message("note_off", **what)))
-    if rng.random() < 0.7:
+    if rng.random() < drums:
         events.extend(_drum_strokes(rng, seconds))
     return events
 
@@ -174,7 +181,7 @@ def _drum_strokes(rng: np.random.Generator, seconds: float) -> Iterator[tuple[in
         hit = {0: (_KICK, _HAT), 2: (_SNARE, _HAT)}.get(k % 4, (_HAT,))
         for note in hit:
             loud = int(rng.integers(60, 120))
-            what = {"channel": _DRUMS, "note": note}
+            what = {"channel": _DRUM_CHANNEL, "note": note}
             yield 1 + int(at * 1000), mido.Message("note_on", velocity=loud, **what)
             yield 101 + int(at * 1000), mido.Message("note_off", **what)
 

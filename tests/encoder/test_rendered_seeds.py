@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from coverdex.cli import training_world
-from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError, write_chroma
+from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError
 from coverdex.encoder.training import SourceContext
 from coverdex.encoder.training import rendered_seeds as rendered
 from coverdex.encoder.training.batch import build_batch_source
@@ -121,7 +121,7 @@ def test_jobs_take_other_versions_first_and_are_the_same_each_time(context: Sour
     assert jobs != rendered.draw_jobs(batches, {"charts": 6}, takes=3, seed=2)
     assert Counter(job.work for job in jobs).most_common()[-1][1] == 3
     assert len({job.work for job in jobs}) == 6
-    assert len({job.performance_id for job in jobs}) == 18
+    assert len({job.named(corpus).performance_id for job in jobs}) == 18
     for job in jobs:
         assert corpus.work[job.version] == job.work
         of_work = {j.take: j.version for j in jobs if j.work == job.work}
@@ -162,20 +162,20 @@ def test_interrupted_rendering_goes_on(
     made.close()
     assert sum(rendered.render_jobs(*arguments, seconds=5.0, seed=1)) == 24
     assert played == [16, 8]
-    rendered.write_list(batches, jobs, tmp_path / "out")
-    assert all(job.file(tmp_path / "out").exists() for job in jobs)
+    corpus = batches.simulator.corpus
+    rendered.write_list(corpus, jobs, tmp_path / "out")
+    assert all(job.named(corpus).file(tmp_path / "out").exists() for job in jobs)
 
 
 def write_rendered(batches: CoverBatches, folder: Path, *, works: int, takes: int) -> None:
     """A catalogue of chroma whose bins are alike in every frame, as no chord's are."""
     jobs = rendered.draw_jobs(batches, {"charts": works}, takes=takes, seed=1)
+    corpus = batches.simulator.corpus
     for job in jobs:
         rng = np.random.default_rng([job.number, job.take])
-        values = np.repeat(rng.random((900, 1)), 12, axis=1).astype(np.float32)
-        write_chroma(
-            job.file(folder), Chroma(values), work_id=job.work_id, performance_id=job.performance_id
-        )
-    rendered.write_list(batches, jobs, folder)
+        values = np.repeat(rng.random((225, 1)), 12, axis=1).astype(np.float32)
+        job.named(corpus).write(Chroma(values, 21.5), folder)
+    rendered.write_list(corpus, jobs, folder)
 
 
 def test_views_are_drawn_from_what_was_rendered(context: SourceContext, tmp_path: Path) -> None:

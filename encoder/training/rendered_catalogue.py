@@ -1,0 +1,74 @@
+"""Where rendered performances are written: a folder in the layout of Da-TACOS.
+
+One HDF5 file per performance, ``W_1_hpcp/P_10_hpcp.h5``, and one table of metadata, as in the
+benchmark subset (Yesiler et al. 2019, "Da-TACOS", ISMIR), so that any encoder can be evaluated on
+it and training can learn from it (:mod:`.rendered_versions`). The layout has no frame rate: every
+reader takes frames to come every 512 samples at 44,100 Hz. The extractor heard every fourth of them
+(:data:`~coverdex.encoder.training.rendering.EVERY_FRAME`), so each is written four times.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..chroma import DATACOS_FRAME_RATE, Chroma
+from ..chroma_file import write_chroma
+from .rendering import EVERY_FRAME
+
+_SUBSET = "da-tacos_benchmark_subset"
+
+
+@dataclass(frozen=True)
+class RenderedPerformance:
+    """One performance of a rendered catalogue.
+
+    Parameters
+    ----------
+    work_id, performance_id : str
+        Ids in the catalogue, such as ``W_1`` and ``P_10``.
+    work_title, title, artist : str
+        What the metadata says of it; for performances to learn from, ids of the seeds.
+    """
+
+    work_id: str
+    performance_id: str
+    work_title: str
+    title: str
+    artist: str
+
+    def file(self, folder: Path) -> Path:
+        """Path of its chroma in a catalogue's folder."""
+        name = f"{self.performance_id}_hpcp.h5"
+        return folder / f"{_SUBSET}_hpcp" / f"{self.work_id}_hpcp" / name
+
+    def write(self, chroma: Chroma, folder: Path) -> None:
+        """Write its chroma, as the extractor gave it, with every frame as often as was skipped."""
+        values = np.repeat(chroma.values, EVERY_FRAME, axis=0)
+        write_chroma(
+            self.file(folder),
+            Chroma(values, DATACOS_FRAME_RATE),
+            work_id=self.work_id,
+            performance_id=self.performance_id,
+        )
+
+
+def write_metadata(performances: Iterable[RenderedPerformance], folder: Path) -> None:
+    """Write the metadata of a catalogue, works and performances in the order given."""
+    metadata: dict[str, dict[str, dict[str, str]]] = {}
+    for performance in performances:
+        metadata.setdefault(performance.work_id, {})[performance.performance_id] = {
+            "work_id": performance.work_id,
+            "perf_id": performance.performance_id,
+            "work_title": performance.work_title,
+            "perf_title": performance.title,
+            "perf_artist": performance.artist,
+        }
+    place = folder / "da-tacos_metadata"
+    place.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(metadata, indent=1)
+    (place / f"{_SUBSET}_metadata.json").write_text(document, encoding="utf-8")
