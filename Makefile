@@ -60,7 +60,7 @@ RENDER_SEEDS = $(BIN)/python -m coverdex.encoder.training.rendered_seeds --confi
     --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS)
 TRAIN = $(BIN)/coverdex encoder train $(CONFIGS)
 
-# The order matters: the first two runs hear half of the works that samplers play, the later ones all, the last one
+# The order matters: the first two runs hear half of the works that samplers play, the later ones all, the last two
 # each of them four times.
 encoder: $(VENV)/installed ## train coverdex-64 again, eleven hours without a GPU (see encoder/training/configs/)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
@@ -79,7 +79,9 @@ encoder: $(VENV)/installed ## train coverdex-64 again, eleven hours without a GP
 	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-long-runs.toml \
 	    --out runs/coverdex-64-long-runs --overwrite
 	$(RENDER_SEEDS) --takes 4 --out runs/rendered-four
-	$(TRAIN)/coverdex-64.toml --out runs/coverdex-64
+	$(TRAIN)/coverdex-64-large-batches.toml --out runs/coverdex-64-large-batches
+	$(TRAIN)/coverdex-64-long.toml --out runs/coverdex-64-long
+	$(BIN)/coverdex encoder join $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64/checkpoint --overwrite
 
 check: lint typecheck test ## all that CI runs
 

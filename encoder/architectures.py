@@ -68,6 +68,7 @@ _REGISTERED: dict[str, type[EncoderNetwork]] = {}
 
 #: Networks of this package, by the module that registers them; it is imported on first use.
 _BUILT_IN = {
+    "ensemble": "ensemble",
     "equivariant-cnn": "equivariant_cnn",
     "siamese-cnn": "siamese_cnn",
 }

@@ -207,12 +207,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
         Something is there and ``overwrite`` is off, or it is not a checkpoint.
     """
     folder = Path(folder)
-    if folder.exists() and not (overwrite and (folder / CONFIG_FILE).is_file()):
-        raise CheckpointError(
-            f"{folder} exists"
-            + (" and is no checkpoint" if overwrite else "")
-            + "; give another folder or remove it first"
-        )
+    check_place(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -228,6 +223,22 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def check_place(folder: Path, *, overwrite: bool = False) -> None:
+    """Refuse a folder that :func:`save_checkpoint` would refuse, before the work is done.
+
+    Raises
+    ------
+    CheckpointError
+        Something is there and ``overwrite`` is off, or it is not a checkpoint.
+    """
+    if folder.exists() and not (overwrite and (folder / CONFIG_FILE).is_file()):
+        raise CheckpointError(
+            f"{folder} exists"
+            + (" and is no checkpoint" if overwrite else "")
+            + "; give another folder or remove it first"
+        )
 
 
 def _write_files(checkpoint: Checkpoint, folder: Path) -> None:

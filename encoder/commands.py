@@ -141,15 +141,50 @@ def average(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")] = False,
 ) -> None:
     """Average the weights of checkpoints that went on from the same ones."""
-    from .checkpoint import save_checkpoint
     from .training.soup import make_soup, read_soup
 
     settings = read_soup(config)
+    folder = _place(settings.name, out, overwrite)
     made = make_soup(settings, base=config.resolve().parent, world=_world(ctx.obj))
-    folder = out or Path("runs") / settings.name / "checkpoint"
+    _write_made(made, folder, overwrite)
+
+
+@app.command()
+def join(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="A TOML file that names checkpoints.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")] = False,
+) -> None:
+    """Join checkpoints into an ensemble whose embeddings are no longer than those of one."""
+    from .training.joining import join as join_checkpoints
+    from .training.joining import read_join
+
+    settings = read_join(config)
+    folder = _place(settings.name, out, overwrite)
+    made = join_checkpoints(settings, base=config.resolve().parent, world=_world(ctx.obj))
+    _write_made(made, folder, overwrite)
+
+
+def _place(name: str, out: Path | None, overwrite: bool) -> Path:
+    """Say where a checkpoint that is made from others goes; refuse a place that is taken."""
+    from .checkpoint import check_place
+
+    folder = out or Path("runs") / name / "checkpoint"
+    check_place(folder, overwrite=overwrite)
+    return folder
+
+
+def _write_made(made: Checkpoint, folder: Path, overwrite: bool) -> None:
+    """Write a checkpoint that was made from others, and say how good it is."""
+    from .checkpoint import save_checkpoint
+
     save_checkpoint(made, folder, overwrite=overwrite)
-    for name, figures in made.training["result"]["validation"].items():
-        _say(f"MAP {figures['map']:.4f} on {name}")
+    for each, figures in made.training["result"]["validation"].items():
+        _say(f"MAP {figures['map']:.4f} on {each}")
     typer.echo(f"checkpoint in {folder}")
 
 

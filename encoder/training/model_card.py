@@ -7,7 +7,7 @@ the model is not good for) comes from the ``[card]`` table of the configuration.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .config import CardConfig
@@ -30,7 +30,8 @@ def model_card(name: str, card: CardConfig, record: Mapping[str, Any]) -> str:
     card : CardConfig
         What only people know.
     record : mapping
-        What :meth:`Trainer.record` gives, or what :mod:`.soup` records of a mean of checkpoints.
+        What :meth:`Trainer.record` gives, what :mod:`.soup` records of a mean of checkpoints, or
+        :mod:`.joining` of an ensemble.
 
     Returns
     -------
@@ -107,20 +108,29 @@ def _measure(figures: Mapping[str, Any], key: str) -> str:
 
 def _making(record: Mapping[str, Any]) -> str:
     if "ingredients" in record:
-        parts = [
-            f"- {part['share']:.2f} of `{part['id']}`: {_run(part['training'])}."
-            for part in record["ingredients"]
-        ]
-        return "\n".join(
-            [
-                f"The mean of {len(parts)} checkpoints' {record['n_parameters']:,} weights:",
-                "",
-                *parts,
-                "",
-                _WHERE_THE_REST_IS,
-            ]
-        )
+        return "\n\n".join([_combining(record), _parts(record["ingredients"]), _WHERE_THE_REST_IS])
     return f"{_run(record)}, {record['n_parameters']:,} weights. {_WHERE_THE_REST_IS}"
+
+
+def _combining(record: Mapping[str, Any]) -> str:
+    count, weights = len(record["ingredients"]), f"{record['n_parameters']:,}"
+    if "projection" not in record:
+        return f"The mean of {count} checkpoints' {weights} weights:"
+    found = record["projection"]
+    return (
+        f"{count} networks side by side, {weights} weights. The {found['from']} numbers that they "
+        f"give together are projected onto the {found['onto']} directions in which those of "
+        f"{found['tracks']:,} tracks are greatest: {100 * found['kept']:.1f}% of their squared "
+        "length. The networks:"
+    )
+
+
+def _parts(ingredients: Sequence[Mapping[str, Any]]) -> str:
+    shares = [f"{part['share']:.2f} of " if "share" in part else "" for part in ingredients]
+    return "\n".join(
+        f"- {share}`{part['id']}`: {_run(part['training'])}."
+        for share, part in zip(shares, ingredients, strict=True)
+    )
 
 
 def _run(record: Mapping[str, Any]) -> str:

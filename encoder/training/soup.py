@@ -33,13 +33,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint import Checkpoint
 from ..encoder import Encoder
-from ..errors import TrainingError
 from . import provenance
 from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
+from .ingredients import data_of, joined_list, load_ingredients, validated
 from .model_card import model_card
-from .validation import load_validation_set
 from .world import TrainingWorld
 
 
@@ -100,22 +99,21 @@ def make_soup(
         No checkpoint, or no validation set.
     """
     base = Path(base)
-    ingredients = [load_checkpoint(base / Path(each).expanduser()) for each in config.checkpoints]
+    ingredients = load_ingredients(
+        config.checkpoints,
+        base,
+        alike=("architecture", "preprocessing", "kind"),
+        why="only runs that went on from the same weights can be averaged",
+    )
     shares = config.shares or [1 / len(ingredients)] * len(ingredients)
-    first, *others = ingredients
-    for other in others:
-        _check_alike(first, other)
-    lists = [each.training_list for each in ingredients]
-    seen = lists[0]
-    for further in lists[1:]:
-        seen = None if further is None else further.after(seen)
+    first = ingredients[0]
     made = Checkpoint(
         name=config.name,
         architecture=first.architecture,
         preprocessing=first.preprocessing,
         weights=average([each.weights for each in ingredients], shares),
         kind=first.kind,
-        training_list=seen,
+        training_list=joined_list(ingredients),
     )
     record = _record(config, ingredients, shares, made, base, world)
     return replace(made, training=record, card=model_card(config.name, config.card, record))
@@ -148,15 +146,6 @@ def average(weights: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) ->
     return averaged
 
 
-def _check_alike(one: Checkpoint, other: Checkpoint) -> None:
-    for what in ("architecture", "preprocessing", "kind"):
-        if getattr(one, what) != getattr(other, what):
-            raise TrainingError(
-                f"{one.id} and {other.id} differ in {what}; only runs that went on from the same "
-                "weights can be averaged"
-            )
-
-
 def _record(
     config: SoupConfig,
     ingredients: Sequence[Checkpoint],
@@ -165,23 +154,15 @@ def _record(
     base: Path,
     world: TrainingWorld | None,
 ) -> dict[str, Any]:
-    encoder = Encoder(made)
-    trained = {p.work_id for p in made.training_list.performances} if made.training_list else ()
-    sets = [load_validation_set(v, encoder, world, base, trained) for v in config.validation]
-    validation = {v.name: v.evaluate(encoder, world) for v in sets if v is not None and world}
     return {
         "config": config.model_dump(mode="json", exclude={"card"}, exclude_none=True),
         "ingredients": [
             {"id": each.id, "share": share, "training": dict(each.training)}
             for each, share in zip(ingredients, shares, strict=True)
         ],
-        "data": {
-            f"{each.name}: {what}": value
-            for each in ingredients
-            for what, value in each.training.get("data", {}).items()
-        },
+        "data": data_of(ingredients),
         "commit": provenance.commit(),
         "versions": provenance.versions(),
-        "n_parameters": encoder.n_parameters,
-        "result": {"validation": validation},
+        "n_parameters": Encoder(made).n_parameters,
+        "result": {"validation": validated(made, config.validation, base, world)},
     }

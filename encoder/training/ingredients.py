@@ -1,0 +1,94 @@
+"""Checkpoints that another checkpoint is made from: reading them, and what it remembers of them.
+
+What is made of several checkpoints, their mean (:mod:`.soup`) or an ensemble (:mod:`.joining`), has
+seen what any of them has seen: its training list joins theirs, and is unknown where one of theirs
+is. Its record names each by its content-derived id, with that one's own record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import Checkpoint, load_checkpoint
+from ..encoder import Encoder
+from ..errors import TrainingError
+from ..training_list import TrainingList
+from .config import ValidationConfig
+from .validation import load_validation_set
+from .world import TrainingWorld
+
+
+def load_ingredients(
+    paths: Sequence[str], base: Path, *, alike: Sequence[str], why: str
+) -> list[Checkpoint]:
+    """Load checkpoints that must agree in some things.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Folders.
+    base : Path
+        From which relative ones count.
+    alike : sequence of str
+        Attributes of :class:`Checkpoint` that must be equal.
+    why : str
+        What the message says where they are not.
+
+    Raises
+    ------
+    TrainingError
+        Two of them differ.
+    CheckpointError, NotFoundError
+        There is none, or it is damaged.
+    """
+    first, *others = [load_checkpoint(base / Path(each).expanduser()) for each in paths]
+    for other in others:
+        for what in alike:
+            if getattr(first, what) != getattr(other, what):
+                raise TrainingError(f"{first.id} and {other.id} differ in {what}; {why}")
+    return [first, *others]
+
+
+def joined_list(ingredients: Sequence[Checkpoint]) -> TrainingList | None:
+    """Join what the ingredients have seen; None if the last one's is unknown."""
+    seen = ingredients[0].training_list
+    for further in ingredients[1:]:
+        seen = None if further.training_list is None else further.training_list.after(seen)
+    return seen
+
+
+def data_of(ingredients: Sequence[Checkpoint]) -> dict[str, Any]:
+    """Say what the ingredients learnt from: once what holds for all, the rest by name."""
+    tables = [dict(each.training.get("data", {})) for each in ingredients]
+    shared = {
+        what: value
+        for what, value in tables[0].items()
+        if all(what in table and table[what] == value for table in tables[1:])
+    }
+    own = {
+        f"{each.name}: {what}": value
+        for each, table in zip(ingredients, tables, strict=True)
+        for what, value in table.items()
+        if what not in shared
+    }
+    return {**shared, **own}
+
+
+def validated(
+    made: Checkpoint, sets: Sequence[ValidationConfig], base: Path, world: TrainingWorld | None
+) -> dict[str, Any]:
+    """Measure what was made; optional sets that are missing are left out.
+
+    Raises
+    ------
+    TrainingError
+        A validation set cannot be ranked, or a work of it is trained on.
+    NotFoundError
+        There is no such set.
+    """
+    encoder = Encoder(made)
+    trained = {p.work_id for p in made.training_list.performances} if made.training_list else ()
+    loaded = [load_validation_set(each, encoder, world, base, trained) for each in sets]
+    return {each.name: each.evaluate(encoder, world) for each in loaded if each and world}
