@@ -1,4 +1,6 @@
-"""Ways to run the network of ``coverdex-64`` on a CPU: what was tried beside what is used.
+"""Ways to run a network of ``coverdex-64`` on a CPU: what was tried beside what is used.
+
+Of an ensemble the first network is taken: the others are run like it.
 
 Every trial embeds the same prepared tracks, in turns within one process, so that a busy moment of
 the machine hits all of them; the quickest round of each counts, in CPU seconds and by the clock.
@@ -31,6 +33,7 @@ from torch import Tensor, nn
 
 from ..encoder import Encoder
 from ..encoder.encoder import padded
+from ..encoder.ensemble import Ensemble
 from ..encoder.equivariant_cnn import CircularPitchConv, EquivariantCNN
 from ..encoder.equivariant_inference import EquivariantInference
 from .metrics import evaluate
@@ -229,7 +232,9 @@ def run_trials(
     rounds: int = 5,
 ) -> Iterator[Trial]:
     """Run the trials whose names contain one of ``only`` (all if empty), and the plain network."""
-    network = encoder.network
+    network: nn.Module = encoder.network
+    if isinstance(network, Ensemble):
+        network = network.members[0]
     if not isinstance(network, EquivariantCNN):
         raise TypeError(f"{encoder.name} is no equivariant-cnn; these trials are of that network")
     expected = in_batches(network, 1)(tracks)
