@@ -255,7 +255,14 @@ def of_first_works(jobs: Sequence[Job], n_works: int) -> list[Job]:
 
 
 def write_list(batches: CoverBatches, jobs: Sequence[Job], folder: Path) -> None:
-    """Write the catalogue's metadata; titles are the ids of the seeds."""
+    """Write the catalogue's metadata; titles are the ids of the seeds.
+
+    Raises
+    ------
+    TrainingError
+        The folder has a list by which the same performances are of other works: its files would
+        come under wrong names.
+    """
     corpus = batches.simulator.corpus
     metadata: dict[str, dict[str, dict[str, str]]] = {}
     for job in sorted(jobs, key=lambda job: (job.number, job.take)):
@@ -266,10 +273,21 @@ def write_list(batches: CoverBatches, jobs: Sequence[Job], folder: Path) -> None
             "perf_title": corpus.work_ids[job.work],
             "perf_artist": f"{corpus.corpora[job.version]}/{corpus.version_ids[job.version]}",
         }
-    place = folder / "da-tacos_metadata"
-    place.mkdir(parents=True, exist_ok=True)
-    document = json.dumps(metadata, indent=1)
-    (place / "da-tacos_benchmark_subset_metadata.json").write_text(document, encoding="utf-8")
+    place = folder / "da-tacos_metadata" / "da-tacos_benchmark_subset_metadata.json"
+    if place.exists():
+        before = json.loads(place.read_text(encoding="utf-8"))
+        for work_id in metadata.keys() & before.keys():
+            for performance_id in metadata[work_id].keys() & before[work_id].keys():
+                one, other = metadata[work_id][performance_id], before[work_id][performance_id]
+                if one != other:
+                    raise TrainingError(
+                        f"{folder} holds {performance_id} of {other['perf_title']} "
+                        f"({other['perf_artist']}), which is now to be of {one['perf_title']} "
+                        f"({one['perf_artist']}): it was begun with other options, seeds or "
+                        "another version of Coverdex; give another --out"
+                    )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(metadata, indent=1), encoding="utf-8")
 
 
 def render_jobs(
