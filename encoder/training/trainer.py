@@ -28,7 +28,15 @@ from ..encoder import Encoder
 from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
-from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
+from .batch import (
+    Batch,
+    BatchSource,
+    HoldsOutRecordings,
+    SourceContext,
+    build_batch_source,
+    has_outline,
+    outline,
+)
 from .config import DiscriminantSettings, TrainingConfig
 from .discriminant import with_discriminant
 from .distillation import StudentInput, with_teacher
@@ -217,7 +225,7 @@ class Trainer:
             if epoch_ends:
                 self._end_epoch()
             if epoch_ends or (run.save_every and self.step % run.save_every == 0):
-                self._save_state()
+                self._save_state(batch)
             if epoch_ends and on_epoch:
                 on_epoch(self.history[-1])
             if on_step:
@@ -356,7 +364,7 @@ class Trainer:
         if not all(bool(w.isfinite().all()) for w in (*self.network.parameters(), *kept)):
             raise self._diverged("weights are not finite")
 
-    def _save_state(self) -> None:
+    def _save_state(self, batch: Batch) -> None:
         self._check_weights()
         self.seconds = time.perf_counter() - self._started
         self.folder.save_state(
@@ -372,6 +380,7 @@ class Trainer:
                 "seconds": self.seconds,
                 "before": self._before,
                 "checkpoints": self._given,
+                "batch": outline(batch),
             }
         )
 
@@ -382,6 +391,17 @@ class Trainer:
                 f"the run began with the teacher {given.get('teacher')}, but "
                 f"{self._given.get('teacher')} lies there now; put the first one back, or start "
                 "afresh (--fresh)"
+            )
+        last = state.get("batch")  # likewise
+        if (
+            last is not None
+            and state["step"] < self.n_steps  # a finished run asks for no more batches
+            and not has_outline(self.source.batch(state["step"] - 1), last)
+        ):
+            raise TrainingError(
+                f"step {state['step']} of the run in {self.folder.path} had another batch than it "
+                "would have now: it was begun with other data or by another version of Coverdex; "
+                "put those back, or start afresh (--fresh)"
             )
         self._given = given
         self.network.load_state_dict(state["network"])
