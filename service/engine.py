@@ -14,21 +14,32 @@ index and encoder belong together, which is a reason not to start.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoder import Encoder, IncompatibleError, InvalidChromaError, NotFoundError
+from ..encoder import (
+    CoverdexError,
+    Encoder,
+    IncompatibleError,
+    InvalidChromaError,
+    NotFoundError,
+)
 from ..search import Candidate, Index
 from .problems import (
     ENCODER_MISMATCH,
     INVALID_CHROMA,
+    NOT_READY,
     UNKNOWN_PERFORMANCE,
     ProblemError,
     field_error,
 )
 from .schemas.query import ChromaQuery, EmbeddingQuery, PerformanceQuery, Query
+from .workers import RETRY_AFTER
+
+logger = logging.getLogger(__name__)
 
 #: Most characters of an id that an answer repeats: a request may be megabytes.
 _MOST_TOLD = 200
@@ -138,11 +149,10 @@ class Engine:
         Raises
         ------
         ProblemError
-            ``encoder-mismatch``: an index of another encoder has taken its place.
-        IndexFormatError
-            It was damaged since it was opened.
+            ``encoder-mismatch``: an index of another encoder has taken its place. ``not-ready``: as
+            :meth:`whatever_is_there`.
         """
-        index = self.index.pinned()
+        index = self.whatever_is_there()
         own, made_by = self.encoder.id, index.manifest.encoder_id
         if own != made_by:
             raise ProblemError(
@@ -152,6 +162,24 @@ class Engine:
                 index_encoder_id=made_by,
             )
         return index
+
+    def whatever_is_there(self) -> Index:
+        """Return the index as it is now, though it may be one of another encoder.
+
+        Raises
+        ------
+        ProblemError
+            ``not-ready``: it was damaged since it was opened, or cannot be read any more.
+        """
+        try:
+            return self.index.pinned()
+        except (CoverdexError, OSError) as error:
+            logger.error("not ready: %s", error)  # which may name paths: not for the client
+            raise ProblemError(
+                NOT_READY,
+                "the index cannot be read any more; the service's log says why",
+                headers={"Retry-After": str(RETRY_AFTER)},
+            ) from error
 
     def _vector(self, index: Index, query: Query, pointer: str) -> NDArray[np.float32]:
         match query:
