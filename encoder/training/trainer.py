@@ -386,12 +386,13 @@ class Trainer:
 
     def _resume(self, state: dict[str, Any]) -> None:
         given = state.get("checkpoints", self._given)  # none in states of before it was kept
-        if given.get("teacher") != self._given.get("teacher"):
-            raise TrainingError(
-                f"the run began with the teacher {given.get('teacher')}, but "
-                f"{self._given.get('teacher')} lies there now; put the first one back, or start "
-                "afresh (--fresh)"
-            )
+        # Preprocessing, training list and record of the run are from what it began with.
+        for key, what in (("teacher", "with the teacher"), ("start_from", "from")):
+            if given.get(key) != self._given.get(key):
+                raise TrainingError(
+                    f"the run began {what} {given.get(key)}, but {self._given.get(key)} lies there "
+                    "now; put the first one back, or start afresh (--fresh)"
+                )
         last = state.get("batch")  # likewise
         if (
             last is not None

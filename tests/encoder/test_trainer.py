@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -277,6 +278,10 @@ def test_start_from_a_checkpoint(
     assert f"| recordings, before this training | 12 | 12 | {before:.3f} " in card
     again = Trainer(parse_config(config_tables), tmp_path / "second", base=tmp_path, world=world)
     assert again.run().encoder.checkpoint.card == card  # kept over a resume
+    shutil.rmtree(tmp_path / "first" / "checkpoint")
+    (tmp_path / "second" / "checkpoint").rename(tmp_path / "first" / "checkpoint")
+    with pytest.raises(TrainingError, match=f"began from {start.id}, but tuned-"):
+        Trainer(parse_config(config_tables), tmp_path / "second", base=tmp_path, world=world)
     with pytest.raises(TrainingError, match="hpcp"):
         Trainer(
             parse_config({**config_tables, "kind": "crema"}),
