@@ -31,6 +31,7 @@ from ..search import Candidate, Index
 from .problems import (
     ENCODER_MISMATCH,
     INVALID_CHROMA,
+    INVALID_REQUEST,
     NOT_READY,
     UNKNOWN_PERFORMANCE,
     ProblemError,
@@ -100,7 +101,7 @@ class Engine:
         return cls(opened, loaded)
 
     def vector(self, query: Query, pointer: str = "#/query") -> NDArray[np.float32]:
-        """Return the embedding of a track, shape (64,), float32, L2-normalised.
+        """Return the embedding of a track, shape (dimension,), float32, L2-normalised.
 
         Parameters
         ----------
@@ -112,7 +113,8 @@ class Engine:
         Raises
         ------
         ProblemError
-            ``unknown-performance``, ``encoder-mismatch`` or ``invalid-chroma``.
+            ``unknown-performance``, ``encoder-mismatch``, ``invalid-chroma``, or
+            ``invalid-request`` for an embedding of another length.
         """
         return self._vector(self.now(), query, pointer)
 
@@ -215,6 +217,12 @@ class Engine:
                 query_encoder_id=query.encoder_id,
                 errors=[field_error(f"{pointer}/encoder_id", detail, ENCODER_MISMATCH.slug)],
             )
+        given, wanted = len(query.embedding), index.manifest.dimension
+        if given != wanted:
+            detail = f"the embedding has {given} numbers; those of {own} have {wanted}"
+            code = "too_short" if given < wanted else "too_long"
+            error = field_error(f"{pointer}/embedding", detail, code)
+            raise ProblemError(INVALID_REQUEST, detail, errors=[error])
         return query.vector()
 
     def _embedded(self, index: Index, query: ChromaQuery, pointer: str) -> NDArray[np.float32]:
