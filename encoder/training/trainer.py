@@ -317,9 +317,11 @@ class Trainer:
         """Whether the last epoch's weights become the checkpoint."""
         if self.config.run.keep == "last" or not self.validation:
             return True
+        # Epochs of before a resume may have been validated on other sets.
         first = self.validation[0].name
-        scores = [row["validation"][first]["map"] for row in self.history if "validation" in row]
-        return "validation" in self.history[-1] and scores[-1] >= max(scores)
+        rows = [row.get("validation", {}) for row in self.history]
+        scores = [row[first]["map"] for row in rows if first in row]
+        return first in rows[-1] and scores[-1] >= max(scores)
 
     def _checkpoint(self) -> Checkpoint:
         record = self.record()

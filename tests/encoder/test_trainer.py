@@ -408,6 +408,21 @@ def test_best_epoch_is_kept_when_asked_for(
     assert "optimistic" in result.encoder.checkpoint.card
 
 
+@pytest.mark.parametrize("before", [[], [{"name": "others", "catalogue": "validation"}]])
+def test_validation_may_change_before_a_run_goes_on(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path, before: list[Any]
+) -> None:
+    begun = parse_config({**config_tables, "validation": before})
+    with pytest.raises(KilledError):
+        Trainer(begun, tmp_path, world=world).run(on_step=kill_after(9))
+    config = changed(config_tables, keep="best")
+    result = Trainer(config, tmp_path, world=world).run()
+    assert [list(row["validation"]) for row in result.history] == [
+        [each["name"] for each in before],
+        ["recordings"],
+    ]
+
+
 def test_validation_is_skipped_between(
     config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
 ) -> None:
