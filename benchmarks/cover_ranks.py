@@ -40,7 +40,7 @@ class Cliques:
     work_of : array, shape (n,)
         Position in ``members`` of each performance's work.
     labels : list of hashables or None
-        Name of each work of ``members``; None or "" where it is unknown.
+        Name of each work of ``members``; None, "" or NaN where it is unknown.
     """
 
     members: list[NDArray[np.int64]]
@@ -49,13 +49,14 @@ class Cliques:
 
     @classmethod
     def of(cls, works: Sequence[Hashable | None]) -> Cliques:
-        """Group performances by their work; None or "" is a work of its own (unknown)."""
+        """Group performances by their work; None, "" or NaN is a work of its own (unknown)."""
         position: dict[Hashable, int] = {}
         members: list[list[int]] = []
         labels: list[Hashable | None] = []
         work_of = np.empty(len(works), dtype=np.int64)
         for performance, work in enumerate(works):
-            unknown = work is None or work == ""
+            # A table of pandas has NaN where a work is missing; it is not even equal to itself.
+            unknown = work is None or work == "" or work != work
             at = len(members) if unknown else position.setdefault(work, len(members))
             if at == len(members):
                 members.append([])

@@ -53,7 +53,7 @@ def evaluate(
         Row i: the similarity of performance i to all n, larger is closer; the diagonal is ignored.
         A ranking is given as :class:`~coverdex.benchmarks.similarity.RankingSimilarity`.
     works : sequence of n hashables
-        Work of each performance; None or "" where it is unknown.
+        Work of each performance; None, "" or NaN where it is unknown.
     block_bytes : int
         Memory for similarities at a time.
     progress : callable, optional

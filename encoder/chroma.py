@@ -119,7 +119,13 @@ def chroma_kind(kind: Any) -> ChromaKind:
 
 
 def _validated(values: Any) -> NDArray[np.float32]:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # frames of different lengths
+        raise InvalidChromaError(
+            f"chroma is no array ({error}); give (n_frames, {N_PITCH_CLASSES}), frames first",
+            reason="wrong-shape",
+        ) from error
     if array.dtype.kind not in "fiu":
         raise InvalidChromaError(
             f"chroma has dtype {array.dtype}; give real numbers, best float32", reason="wrong-dtype"

@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..encoder import N_PITCH_CLASSES
+from .problems import UNSUPPORTED_MEDIA_TYPE, ProblemError
 
 #: Bodies of fewer bytes are parsed where they are: it takes less than a millisecond.
 LONG_BODY = 65_536
@@ -146,6 +147,17 @@ class LongBodyRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_in_slices(request: Request) -> Response:
+            _refuse_compressed(request)  # here, since the body is parsed before a dependency's turn
             return await handle(_RequestInSlices(request.scope, request.receive))
 
         return handle_in_slices
+
+
+def _refuse_compressed(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "").strip()
+    if coding.lower() not in ("", "identity"):
+        raise ProblemError(
+            UNSUPPORTED_MEDIA_TYPE,
+            f"the body is compressed (Content-Encoding: {coding}); send it as it is",
+            headers={"Accept-Encoding": "identity"},  # RFC 9110, section 15.5.16
+        )

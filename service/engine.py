@@ -14,21 +14,33 @@ index and encoder belong together, which is a reason not to start.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoder import Encoder, IncompatibleError, InvalidChromaError, NotFoundError
+from ..encoder import (
+    CoverdexError,
+    Encoder,
+    IncompatibleError,
+    InvalidChromaError,
+    NotFoundError,
+)
 from ..search import Candidate, Index
 from .problems import (
     ENCODER_MISMATCH,
     INVALID_CHROMA,
+    INVALID_REQUEST,
+    NOT_READY,
     UNKNOWN_PERFORMANCE,
     ProblemError,
     field_error,
 )
 from .schemas.query import ChromaQuery, EmbeddingQuery, PerformanceQuery, Query
+from .workers import RETRY_AFTER
+
+logger = logging.getLogger(__name__)
 
 #: Most characters of an id that an answer repeats: a request may be megabytes.
 _MOST_TOLD = 200
@@ -89,7 +101,7 @@ class Engine:
         return cls(opened, loaded)
 
     def vector(self, query: Query, pointer: str = "#/query") -> NDArray[np.float32]:
-        """Return the embedding of a track, shape (64,), float32, L2-normalised.
+        """Return the embedding of a track, shape (dimension,), float32, L2-normalised.
 
         Parameters
         ----------
@@ -101,7 +113,8 @@ class Engine:
         Raises
         ------
         ProblemError
-            ``unknown-performance``, ``encoder-mismatch`` or ``invalid-chroma``.
+            ``unknown-performance``, ``encoder-mismatch``, ``invalid-chroma``, or
+            ``invalid-request`` for an embedding of another length.
         """
         return self._vector(self.now(), query, pointer)
 
@@ -138,11 +151,10 @@ class Engine:
         Raises
         ------
         ProblemError
-            ``encoder-mismatch``: an index of another encoder has taken its place.
-        IndexFormatError
-            It was damaged since it was opened.
+            ``encoder-mismatch``: an index of another encoder has taken its place. ``not-ready``: as
+            :meth:`whatever_is_there`.
         """
-        index = self.index.pinned()
+        index = self.whatever_is_there()
         own, made_by = self.encoder.id, index.manifest.encoder_id
         if own != made_by:
             raise ProblemError(
@@ -152,6 +164,24 @@ class Engine:
                 index_encoder_id=made_by,
             )
         return index
+
+    def whatever_is_there(self) -> Index:
+        """Return the index as it is now, though it may be one of another encoder.
+
+        Raises
+        ------
+        ProblemError
+            ``not-ready``: it was damaged since it was opened, or cannot be read any more.
+        """
+        try:
+            return self.index.pinned()
+        except (CoverdexError, OSError) as error:
+            logger.error("not ready: %s", error)  # which may name paths: not for the client
+            raise ProblemError(
+                NOT_READY,
+                "the index cannot be read any more; the service's log says why",
+                headers={"Retry-After": str(RETRY_AFTER)},
+            ) from error
 
     def _vector(self, index: Index, query: Query, pointer: str) -> NDArray[np.float32]:
         match query:
@@ -187,6 +217,12 @@ class Engine:
                 query_encoder_id=query.encoder_id,
                 errors=[field_error(f"{pointer}/encoder_id", detail, ENCODER_MISMATCH.slug)],
             )
+        given, wanted = len(query.embedding), index.manifest.dimension
+        if given != wanted:
+            detail = f"the embedding has {given} numbers; those of {own} have {wanted}"
+            code = "too_short" if given < wanted else "too_long"
+            error = field_error(f"{pointer}/embedding", detail, code)
+            raise ProblemError(INVALID_REQUEST, detail, errors=[error])
         return query.vector()
 
     def _embedded(self, index: Index, query: ChromaQuery, pointer: str) -> NDArray[np.float32]:

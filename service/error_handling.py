@@ -130,7 +130,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         headers = {"Allow": allowed}
         return problem_response(ProblemError(METHOD_NOT_ALLOWED, detail, headers=headers))
     if error.status_code == 400:  # FastAPI's answer when parsing fails in another way than syntax
-        detail = "the body could not be parsed as JSON (is it nested too deep, or not UTF-8?)"
+        detail = (
+            "the body could not be parsed as JSON (is it nested too deep, not UTF-8, or has it a "
+            "number of thousands of digits?)"
+        )
         return problem_response(ProblemError(MALFORMED_JSON, detail))
     return unnamed_problem(error.status_code, error.headers)
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from .engine import Engine
 from .problems import PROBLEM_MEDIA_TYPE, ProblemType
 from .schemas.problem import Problem
 from .settings import Settings
@@ -96,7 +97,15 @@ def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         schemas.pop(unused, None)
     _, problems = models_json_schema([(Problem, "serialization")], ref_template=SCHEMA_REFERENCE)
     schemas.update(problems["$defs"])
-    schemas["SearchRequest"]["properties"]["limit"]["maximum"] = settings.max_limit
+    limit = schemas["SearchRequest"]["properties"]["limit"]
+    limit["maximum"] = settings.max_limit
+    limit["default"] = settings.default_limit
+    engine: Engine | None = getattr(app.state, "engine", None)
+    if engine is not None:
+        dimension = engine.encoder.dimension
+        schemas["EmbeddingQuery"]["properties"]["embedding"].update(
+            minItems=dimension, maxItems=dimension
+        )
     schemas["ChromaQuery"]["properties"]["hpcp"]["maxItems"] = settings.max_frames
     for path in document["paths"].values():
         for operation in path.values():

@@ -132,7 +132,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     "unsupported-media-type",
     415,
     "The body is not declared as JSON",
-    "Bodies are JSON and say so: `Content-Type: application/json`.",
+    "Bodies are JSON and say so: `Content-Type: application/json`. They are not compressed.",
     {
         "detail": "the body is declared as 'application/x-www-form-urlencoded'; send JSON with "
         "Content-Type: application/json"

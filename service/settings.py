@@ -18,6 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 #: of the method counts pair accuracy at this value; it is not tuned to any catalogue.
 DEFAULT_COVER_THRESHOLD = 0.5
 
+#: Candidates of a search that does not say how many, where the deployment gives so many.
+DEFAULT_LIMIT = 10
+
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -82,3 +85,8 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that running requests get to finish when the service is stopped.",
     )
+
+    @property
+    def default_limit(self) -> int:
+        """Candidates of a search that does not say how many."""
+        return min(DEFAULT_LIMIT, self.max_limit)

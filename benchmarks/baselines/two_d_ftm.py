@@ -33,7 +33,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...encoder.chroma import Chroma
+from ...encoder.chroma import N_PITCH_CLASSES, Chroma
 from .beat_grid import beat_grid
 from .frame_grid import Aggregation, aggregate, fixed_grid
 from .system import Progress, parameters_of
@@ -96,7 +96,10 @@ class TwoDFTM:
             frames = np.pad(frames, ((0, short), (0, 0)))
         magnitudes = patch_magnitudes(frames, self.patch_length)
         if self.log_compression is not None:
-            magnitudes = np.log1p(self.log_compression * _unit_rows(magnitudes))
+            # What is compressed are the magnitudes themselves, not yet counted for their twins.
+            weights = twin_weights(self.patch_length)
+            magnitudes = _unit_rows(magnitudes) / weights
+            magnitudes = np.log1p(self.log_compression * magnitudes) * weights
         median = _unit_rows(np.median(magnitudes, axis=0, keepdims=True))[0]
         return np.asarray(median, dtype=np.float32)
 
@@ -170,9 +173,25 @@ def patch_magnitudes(frames: NDArray[np.float32], length: int) -> NDArray[np.flo
     """
     patches = np.lib.stride_tricks.sliding_window_view(frames, length, axis=0)  # (k, 12, length)
     magnitudes = np.abs(np.fft.rfft2(patches)).astype(np.float32)
-    twins = slice(1, (length + 1) // 2)  # frequencies in time whose negative is left out
-    magnitudes[:, :, twins] *= np.float32(np.sqrt(2))
-    return magnitudes.reshape(len(patches), -1)
+    return magnitudes.reshape(len(patches), -1) * twin_weights(length)
+
+
+def twin_weights(length: int) -> NDArray[np.float32]:
+    """Return by what to multiply each magnitude so that norms are those of the full plane.
+
+    Parameters
+    ----------
+    length : int
+        Frames in a patch.
+
+    Returns
+    -------
+    ndarray, shape (12 * (length // 2 + 1),), float32
+        sqrt(2) where the equal magnitude of the negative frequency in time is left out, else 1.
+    """
+    weights = np.ones((N_PITCH_CLASSES, length // 2 + 1), dtype=np.float32)
+    weights[:, 1 : (length + 1) // 2] = np.sqrt(2)
+    return weights.reshape(-1)
 
 
 def principal_components(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:

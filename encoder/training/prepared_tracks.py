@@ -152,15 +152,18 @@ _SCHEMA = pa.schema(
 
 
 def _read(folder: Path, wanted: str) -> PreparedTracks | None:
-    """Read what lies in a folder; None where it is not there or of another origin."""
-    if not (folder / _TABLE).is_file():
-        return None
-    table = pq.read_table(folder / _TABLE)
-    metadata = table.schema.metadata or {}
-    n_frames = table["n_frames"].to_numpy()
-    size = int(n_frames.sum()) * N_PITCH_CLASSES * 2
+    """Read what lies in a folder; None where it is not there, damaged or of another origin."""
     values = folder / _VALUES
-    if metadata.get(_ORIGIN) != wanted.encode() or values.stat().st_size != size:
+    try:
+        table = pq.read_table(folder / _TABLE)
+        length = values.stat().st_size
+    except (OSError, pa.ArrowException):
+        return None
+    metadata = table.schema.metadata or {}
+    if metadata.get(_ORIGIN) != wanted.encode():
+        return None
+    n_frames = table["n_frames"].to_numpy()
+    if length != int(n_frames.sum()) * N_PITCH_CLASSES * 2:
         return None
     return PreparedTracks(
         path=values,

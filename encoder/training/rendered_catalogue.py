@@ -10,14 +10,16 @@ reader takes frames to come every 512 samples at 44,100 Hz. The extractor heard 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..chroma import DATACOS_FRAME_RATE, Chroma
 from ..chroma_file import write_chroma
+from ..errors import TrainingError
 from .rendering import EVERY_FRAME
 
 _SUBSET = "da-tacos_benchmark_subset"
@@ -58,7 +60,14 @@ class RenderedPerformance:
 
 
 def write_metadata(performances: Iterable[RenderedPerformance], folder: Path) -> None:
-    """Write the metadata of a catalogue, works and performances in the order given."""
+    """Write the metadata of a catalogue, works and performances in the order given.
+
+    Raises
+    ------
+    TrainingError
+        The folder has a table by which the same performances are of something else: its files would
+        come under wrong names.
+    """
     metadata: dict[str, dict[str, dict[str, str]]] = {}
     for performance in performances:
         metadata.setdefault(performance.work_id, {})[performance.performance_id] = {
@@ -68,7 +77,22 @@ def write_metadata(performances: Iterable[RenderedPerformance], folder: Path) ->
             "perf_title": performance.title,
             "perf_artist": performance.artist,
         }
-    place = folder / "da-tacos_metadata"
-    place.mkdir(parents=True, exist_ok=True)
-    document = json.dumps(metadata, indent=1)
-    (place / f"{_SUBSET}_metadata.json").write_text(document, encoding="utf-8")
+    path = folder / "da-tacos_metadata" / f"{_SUBSET}_metadata.json"
+    if path.exists():
+        _check_same(metadata, json.loads(path.read_text(encoding="utf-8")), folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(metadata, indent=1), encoding="utf-8")
+
+
+def _check_same(wanted: Mapping[str, Any], before: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to give performances that are there other names."""
+    for work_id in wanted.keys() & before.keys():
+        for performance_id in wanted[work_id].keys() & before[work_id].keys():
+            one, other = wanted[work_id][performance_id], before[work_id][performance_id]
+            if one != other:
+                raise TrainingError(
+                    f"{folder} holds {performance_id} of {other['perf_title']} "
+                    f"({other['perf_artist']}), which is now to be of {one['perf_title']} "
+                    f"({one['perf_artist']}): it was begun with other options, seeds or "
+                    "another version of Coverdex; give another --out"
+                )

@@ -172,28 +172,34 @@ def main() -> None:
     parser.add_argument("--works", choices=("held-out", "training"), default="held-out")
     parser.add_argument("--most", type=int, help="works; default: all")
     options = parser.parse_args()
-    catalogue: list[RenderedPerformance] = []
     data = tomllib.loads(options.config.read_text(encoding="utf-8"))["data"]
     training = options.works == "training"
     chosen = charts_in_pairs(options.charts, data, training=training)[: options.most]
-    for number, charts in enumerate(chosen, _FIRST_OF_TRAINING if training else 0):
-        for version, row in enumerate(charts):
-            performance = RenderedPerformance(
-                work_id=f"W_{number}",
-                performance_id=f"P_{number * 10 + version}",
-                work_title=row["title"],
-                title=f"jazz_{row['work_id']}" if training else row["title"],
-                artist=row["source"],
-            )
-            catalogue.append(performance)
-            if performance.file(options.out).exists():  # a rendering that was interrupted goes on
-                continue
-            rng = np.random.default_rng([number, version])
-            notes = arrange(json.loads(row["chords_json"]), rng, seconds=1.3 * options.seconds)
-            soundfont = options.soundfont[int(rng.integers(len(options.soundfont)))]
-            chroma = render(notes, soundfont, rng, seconds=options.seconds)
-            performance.write(chroma, options.out)
-    write_metadata(catalogue, options.out)
+    catalogue = [
+        (_named(row, number, version, training=training), row, (number, version))
+        for number, charts in enumerate(chosen, _FIRST_OF_TRAINING if training else 0)
+        for version, row in enumerate(charts)
+    ]
+    write_metadata((performance for performance, _, _ in catalogue), options.out)
+    for performance, row, seed in catalogue:
+        if performance.file(options.out).exists():  # a rendering that was interrupted goes on
+            continue
+        rng = np.random.default_rng(seed)
+        notes = arrange(json.loads(row["chords_json"]), rng, seconds=1.3 * options.seconds)
+        soundfont = options.soundfont[int(rng.integers(len(options.soundfont)))]
+        performance.write(render(notes, soundfont, rng, seconds=options.seconds), options.out)
+
+
+def _named(
+    row: Mapping[str, Any], number: int, version: int, *, training: bool
+) -> RenderedPerformance:
+    return RenderedPerformance(
+        work_id=f"W_{number}",
+        performance_id=f"P_{number * 10 + version}",
+        work_title=row["title"],
+        title=f"jazz_{row['work_id']}" if training else row["title"],
+        artist=row["source"],
+    )
 
 
 if __name__ == "__main__":

@@ -245,7 +245,13 @@ def of_first_works(jobs: Sequence[Job], n_works: int) -> list[Job]:
 
 
 def write_list(corpus: RollCorpus, jobs: Sequence[Job], folder: Path) -> None:
-    """Write the catalogue's metadata; titles are the ids of the seeds."""
+    """Write the catalogue's metadata; titles are the ids of the seeds.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`~.rendered_catalogue.write_metadata`.
+    """
     ordered = sorted(jobs, key=lambda job: (job.number, job.take))
     write_metadata((job.named(corpus) for job in ordered), folder)
 

@@ -3,7 +3,8 @@
 Contrastive losses push the works of a batch apart, so two entries of one song (the same hit in two
 collections, two transcriptions under two ids) would teach the network the opposite of its task.
 Works are therefore grouped by what their titles say, generously (:func:`title_key`), and a batch
-holds at most one work of a group.
+holds at most one work of a group. Nor does it hold two tunes over the same chords
+(:mod:`.contrafacts`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .contrafacts import harmony_of
+from .same_titles import letters_alone
+from .seed_titles import words_apart
 
 #: Endings of titles that name an edition, not another work.
 _EDITIONS = re.compile(r"(\.varms|_repeat|_\d{4})+$")
@@ -30,8 +35,9 @@ def title_key(work_id: str) -> str:
     Returns
     -------
     str
-        Lower-case letters and digits. Popular songs and jazz standards share one name space, so
-        that a standard in both counts as one; other collections keep theirs.
+        Letters in lower case, numbers in words (:func:`~.same_titles.letters_alone`), so that
+        ``jazz_unit7`` and ``jazz_unitseven`` count as one. Popular songs and jazz standards share
+        one name space, so that a standard in both counts as one; other collections keep theirs.
     """
     collection, _, rest = work_id.partition("_")
     rest = _EDITIONS.sub("", rest)
@@ -39,7 +45,12 @@ def title_key(work_id: str) -> str:
         rest = rest.partition("_")[2] or rest
     if collection in ("coco", "jazz"):
         collection = "song"
-    return f"{collection}:{re.sub('[^a-z0-9]', '', rest.lower())}"
+    return f"{collection}:{letters_alone(words_apart(rest).lower())}"
+
+
+def _harmony(key: str) -> str:
+    collection, _, title = key.partition(":")
+    return f"{collection}:{harmony_of(title) if collection == 'song' else title}"
 
 
 class WorkSampler:
@@ -75,22 +86,29 @@ class WorkSampler:
         keys = sorted({title_key(w) for w in work_ids})
         number = {key: i for i, key in enumerate(keys)}
         members: list[list[int]] = [[] for _ in keys]
+        drawn: list[list[int]] = [[] for _ in keys]
         weight = np.zeros(len(keys))
         names = sorted(set(corpora))
         collection = np.zeros(len(keys), dtype=np.int64)
         for i, (work, corpus) in enumerate(zip(work_ids, corpora, strict=True)):
+            own = (weights or {}).get(corpus, 1.0)
             group = number[title_key(work)]
             members[group].append(i)
-            weight[group] = max(weight[group], (weights or {}).get(corpus, 1.0))
+            if own > 0:  # else not even in place of the same work of another collection
+                drawn[group].append(i)
+            weight[group] = max(weight[group], own)
             collection[group] = names.index(corpus)
         if not weight.sum() > 0:
             raise ValueError("every collection has weight 0; give one of them more")
         self._members = members
+        self._drawn = drawn
         self._weight = weight
         self._collection = collection
         self._n_collections = len(names)
+        self._harmony = np.unique([_harmony(key) for key in keys], return_inverse=True)[1]
+        self._n_drawn = int((weight > 0).sum())
         self.concentration = concentration
-        self.n_groups = int((weight > 0).sum())
+        self.n_groups = len(np.unique(self._harmony[weight > 0]))
         self.seed = seed
 
     @property
@@ -105,12 +123,12 @@ class WorkSampler:
         ----------
         step : int
         n : int
-            At most the number of groups.
+            At most ``n_groups``: groups, of which those over the same chords count as one.
 
         Returns
         -------
         ndarray, shape (n,), int64
-            Indices into ``work_ids``, no two of one group.
+            Indices into ``work_ids``, no two of one group or over the same chords.
         """
         if n > self.n_groups:
             raise ValueError(f"{n} works asked for, but there are {self.n_groups} different ones")
@@ -120,5 +138,9 @@ class WorkSampler:
             factors = rng.gamma(1 / self.concentration, self.concentration, self._n_collections)
             # Never zero: a batch must be filled even when its collection is small.
             weight = weight * np.maximum(factors, 1e-3)[self._collection]
-        groups = rng.choice(len(self._members), n, replace=False, p=weight / weight.sum())
-        return np.array([rng.choice(self._members[g]) for g in groups], dtype=np.int64)
+        # As many more as may be passed over for the chords that they share with one drawn before.
+        n_drawn = min(self._n_drawn, n + self._n_drawn - self.n_groups)
+        groups = rng.choice(len(self._members), n_drawn, replace=False, p=weight / weight.sum())
+        first = np.sort(np.unique(self._harmony[groups], return_index=True)[1])
+        groups = groups[first[:n]]
+        return np.array([rng.choice(self._drawn[g]) for g in groups], dtype=np.int64)

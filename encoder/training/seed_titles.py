@@ -58,4 +58,9 @@ def title_in_id(work_id: str) -> str | None:
     """
     pattern = _IN_ID.get(work_id.partition("_")[0])
     found = pattern.match(work_id) if pattern else None
-    return _WORD_STARTS.sub(" ", found["title"]) if found else None
+    return words_apart(found["title"]) if found else None
+
+
+def words_apart(title: str) -> str:
+    """Put blanks into a title without any: ``ColdSweatPart1`` is ``Cold Sweat Part 1``."""
+    return _WORD_STARTS.sub(" ", title)

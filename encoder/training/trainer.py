@@ -28,7 +28,15 @@ from ..encoder import Encoder
 from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
-from .batch import BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
+from .batch import (
+    Batch,
+    BatchSource,
+    HoldsOutRecordings,
+    SourceContext,
+    build_batch_source,
+    has_outline,
+    outline,
+)
 from .config import DiscriminantSettings, TrainingConfig
 from .discriminant import with_discriminant
 from .distillation import StudentInput, with_teacher
@@ -217,7 +225,7 @@ class Trainer:
             if epoch_ends:
                 self._end_epoch()
             if epoch_ends or (run.save_every and self.step % run.save_every == 0):
-                self._save_state()
+                self._save_state(batch)
             if epoch_ends and on_epoch:
                 on_epoch(self.history[-1])
             if on_step:
@@ -309,9 +317,11 @@ class Trainer:
         """Whether the last epoch's weights become the checkpoint."""
         if self.config.run.keep == "last" or not self.validation:
             return True
+        # Epochs of before a resume may have been validated on other sets.
         first = self.validation[0].name
-        scores = [row["validation"][first]["map"] for row in self.history if "validation" in row]
-        return "validation" in self.history[-1] and scores[-1] >= max(scores)
+        rows = [row.get("validation", {}) for row in self.history]
+        scores = [row[first]["map"] for row in rows if first in row]
+        return first in rows[-1] and scores[-1] >= max(scores)
 
     def _checkpoint(self) -> Checkpoint:
         record = self.record()
@@ -356,7 +366,7 @@ class Trainer:
         if not all(bool(w.isfinite().all()) for w in (*self.network.parameters(), *kept)):
             raise self._diverged("weights are not finite")
 
-    def _save_state(self) -> None:
+    def _save_state(self, batch: Batch) -> None:
         self._check_weights()
         self.seconds = time.perf_counter() - self._started
         self.folder.save_state(
@@ -372,16 +382,29 @@ class Trainer:
                 "seconds": self.seconds,
                 "before": self._before,
                 "checkpoints": self._given,
+                "batch": outline(batch),
             }
         )
 
     def _resume(self, state: dict[str, Any]) -> None:
         given = state.get("checkpoints", self._given)  # none in states of before it was kept
-        if given.get("teacher") != self._given.get("teacher"):
+        # Preprocessing, training list and record of the run are from what it began with.
+        for key, what in (("teacher", "with the teacher"), ("start_from", "from")):
+            if given.get(key) != self._given.get(key):
+                raise TrainingError(
+                    f"the run began {what} {given.get(key)}, but {self._given.get(key)} lies there "
+                    "now; put the first one back, or start afresh (--fresh)"
+                )
+        last = state.get("batch")  # likewise
+        if (
+            last is not None
+            and state["step"] < self.n_steps  # a finished run asks for no more batches
+            and not has_outline(self.source.batch(state["step"] - 1), last)
+        ):
             raise TrainingError(
-                f"the run began with the teacher {given.get('teacher')}, but "
-                f"{self._given.get('teacher')} lies there now; put the first one back, or start "
-                "afresh (--fresh)"
+                f"step {state['step']} of the run in {self.folder.path} had another batch than it "
+                "would have now: it was begun with other data or by another version of Coverdex; "
+                "put those back, or start afresh (--fresh)"
             )
         self._given = given
         self.network.load_state_dict(state["network"])

@@ -7,19 +7,14 @@ load balancer's configuration should outlive a version of the API.
 
 from __future__ import annotations
 
-import logging
-
 from fastapi import APIRouter
 
 from ... import __version__
-from ...encoder import CoverdexError
 from ..dependencies import TheEngine
 from ..openapi import problem_responses
 from ..problems import INTERNAL_ERROR, NOT_READY, ProblemError
 from ..schemas.health import LiveAnswer, ReadyAnswer
 from ..workers import RETRY_AFTER
-
-logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -47,13 +42,7 @@ def ready(engine: TheEngine) -> ReadyAnswer:  # in a thread: a changed index is 
     """Answer 200 when queries are answered, else 503."""
     try:
         index = engine.now()
-    except ProblemError as error:
-        raise _not_ready(error.detail) from error
-    except (CoverdexError, OSError) as error:
-        logger.error("not ready: %s", error)  # which may name paths: not for the client
-        raise _not_ready("the index cannot be read any more; the service's log says why") from error
+    except ProblemError as error:  # one of another encoder is no index to be ready with, either
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        raise ProblemError(NOT_READY, error.detail, headers=headers) from error
     return ReadyAnswer(status="ready", count=len(index), encoder_id=index.manifest.encoder_id)
-
-
-def _not_ready(detail: str) -> ProblemError:
-    return ProblemError(NOT_READY, detail, headers={"Retry-After": str(RETRY_AFTER)})

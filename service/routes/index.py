@@ -24,7 +24,7 @@ def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswer:
 
     A client that embeds tracks itself compares `encoder.id` with its own encoder's.
     """
-    index = engine.index.pinned()  # one state of it; a changed one is opened anew, so in a thread
+    index = engine.whatever_is_there()  # a changed one is opened anew, so in a thread
     manifest = index.manifest
     return IndexAnswer(
         count=len(index),

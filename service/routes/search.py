@@ -89,11 +89,12 @@ async def search(
     They are candidates: the nearest there are, whether or not any is a cover. A performance asked
     for by id is left out of its own answer.
     """
-    check_limit(request.limit, settings)
+    limit = request.limit if "limit" in request.model_fields_set else settings.default_limit
+    check_limit(limit, settings)
     check_length(request.query, settings, engine, "#/query")
 
     def work() -> list[CandidateAnswer]:
-        candidates = engine.search(request.query, request.limit)
+        candidates = engine.search(request.query, limit)
         return [CandidateAnswer.of(candidate) for candidate in candidates]
 
     # The engine's encoder, not the index's: the index is looked at in the workers alone, and one of

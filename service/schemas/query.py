@@ -3,7 +3,7 @@
 ``{"performance_id": "P_22"}``
     a performance that is in the index: nothing is computed, its vector is there;
 ``{"embedding": [...]}``
-    the 64 numbers of an embedding, made elsewhere by the encoder that made the index;
+    the numbers of an embedding, made elsewhere by the encoder that made the index;
 ``{"hpcp": [[...], ...], "frame_rate": 86.13}``
     chroma of a new track, ``(n_frames, 12)``, which the service embeds.
 
@@ -42,7 +42,6 @@ from ...encoder import N_PITCH_CLASSES, Chroma, InvalidChromaError
 from ...encoder.chroma import MAX_FRAME_RATE
 from . import examples
 
-DIMENSION = 64
 #: Marks, in pydantic's locations, the part that names the form of a query and is not in the body.
 FORM_TAG_PREFIX = "form:"
 FORMS = ("performance_id", "embedding", "hpcp")
@@ -67,10 +66,10 @@ class EmbeddingQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     embedding: Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], FailFast()] = Field(
-        min_length=DIMENSION,
-        max_length=DIMENSION,
-        description="64 finite numbers, not all zero. They are scaled to length 1, so that digits "
-        "lost on the way do not matter.",
+        min_length=1,  # how many there must be, the index knows
+        description="Finite numbers, not all zero, as many as the index's encoder gives (64 for "
+        "`coverdex-64`; `GET /v1/index`, `encoder.dimension`). They are scaled to length 1, so "
+        "that digits lost on the way do not matter.",
         examples=[examples.EMBEDDING],
     )
     encoder_id: str | None = Field(
@@ -90,7 +89,7 @@ class EmbeddingQuery(BaseModel):
         return embedding
 
     def vector(self) -> NDArray[np.float32]:
-        """Return the embedding at length 1, shape (64,), float32."""
+        """Return the embedding at length 1, shape (dimension,), float32."""
         vector = np.asarray(self.embedding, dtype=np.float64)
         vector /= np.abs(vector).max()  # so that squares neither overflow nor vanish
         return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from ...search import Candidate
+from ..settings import DEFAULT_LIMIT
 from . import examples
 from .query import Query
 
-DEFAULT_LIMIT = 10
 #: Columns that an answer gives as fields of their own and not under ``metadata``.
 FIELD_COLUMNS = ("performance_id", "work_id", "title", "artist")
 
@@ -28,7 +28,8 @@ class SearchRequest(BaseModel):
     limit: StrictInt = Field(
         default=DEFAULT_LIMIT,
         ge=1,
-        description="Most candidates to return; `GET /v1/index` gives the deployment's maximum.",
+        description="Most candidates to return; `GET /v1/index` gives the deployment's maximum, "
+        "which is taken where it is less than the default.",
         examples=[DEFAULT_LIMIT],
     )
 

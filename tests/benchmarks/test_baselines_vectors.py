@@ -91,6 +91,30 @@ def test_2dftm_matrix_is_negative_distance() -> None:
     assert (similarities == similarities.T).all()
 
 
+@pytest.mark.parametrize("length", [1, 2, 30, 75])
+@pytest.mark.parametrize("compression", [None, 1.0, 100.0])
+def test_2dftm_distances_are_those_of_the_whole_plane(
+    length: int, compression: float | None
+) -> None:
+    def unit(rows: np.ndarray) -> np.ndarray:
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    def whole_plane(chroma: Chroma) -> np.ndarray:
+        frames = expand(chroma.values, 1.96)
+        planes = []
+        for first in range(len(frames) - length + 1):
+            plane = np.abs(np.fft.fft2(frames[first : first + length].astype(float))).ravel()
+            planes.append(plane if compression is None else np.log1p(compression * unit(plane)))
+        return unit(np.median(planes, axis=0))
+
+    rng = np.random.default_rng(0)
+    chromas = [Chroma(rng.random((90, 12)), frame_rate=2.0) for _ in range(2)]
+    system = TwoDFTM(grid="fixed", patch_length=length, log_compression=compression)
+    ours, theirs = system.descriptor(chromas[0]), system.descriptor(chromas[1])
+    expected = np.linalg.norm(whole_plane(chromas[0]) - whole_plane(chromas[1]))
+    assert np.linalg.norm(ours - theirs) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
 @pytest.mark.parametrize("compression", [None, 5.0])
 def test_2dftm_finds_transposed_covers(compression: float | None) -> None:
     system = TwoDFTM(grid="fixed", patch_length=30, log_compression=compression, n_components=8)

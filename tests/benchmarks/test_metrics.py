@@ -54,6 +54,14 @@ def test_noise_is_a_candidate_and_no_query(six, six_works):
     assert without.mr1 < with_noise.mr1
 
 
+@pytest.mark.parametrize("unknown", [None, "", np.nan])
+def test_performances_of_unknown_works_are_no_covers_of_each_other(six, unknown):
+    known = evaluate(six, ["a", "a", "a", "x", "y", "z"])
+    result = evaluate(six, ["a", "a", "a", unknown, unknown, unknown])
+    assert result.summary() == known.summary()
+    assert result.counts.n_noise == 3
+
+
 def test_nothing_is_a_query():
     result = evaluate(np.eye(3), ["a", "b", "c"])
     assert result.counts.n_queries == 0

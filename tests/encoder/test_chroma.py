@@ -29,6 +29,7 @@ def test_default_rate_is_that_of_datacos() -> None:
     [
         (np.ones((12, 3)), "wrong-shape"),
         (np.ones(12), "wrong-shape"),
+        ([[1.0] * 12, [1.0] * 11], "wrong-shape"),
         (np.ones((2, 3, 12)), "wrong-shape"),
         (np.ones((0, 12)), "no-frames"),
         ([["a"] * 12], "wrong-dtype"),

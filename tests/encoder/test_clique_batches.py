@@ -169,6 +169,19 @@ def test_held_out_works_are_apart(da_tacos: Path, recordings: SourceContext) -> 
     assert build(da_tacos, recordings, held_out=0.0).held_out_recordings() is None
 
 
+@pytest.mark.parametrize("damage", ["tracks.f16", "tracks.parquet"])
+def test_what_was_prepared_is_prepared_again_where_it_is_damaged(
+    da_tacos: Path, recordings: SourceContext, damage: str
+) -> None:
+    batch = build(da_tacos, recordings).batch(0)
+    path = recordings.folder / damage
+    if damage == "tracks.f16":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100])
+    assert torch.equal(build(da_tacos, recordings).batch(0).x, batch.x)
+
+
 def test_a_catalogue_is_prepared_once(da_tacos: Path, recordings: SourceContext) -> None:
     source = build(da_tacos, recordings)
     catalogue = recordings.world.open_catalogue(str(da_tacos), subset="coveranalysis")  # type: ignore[union-attr]

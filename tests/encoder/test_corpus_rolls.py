@@ -130,6 +130,9 @@ def test_held_out_works_have_several_versions_and_are_gone() -> None:
         ("coco_SimonAndGarfunkel_TheSoundsOfSilence_1965", "coco_X_TheSoundsOfSilence_1965.varms"),
         ("coco_DinahWashington_Unforgettable_1959", "jazz_unforgettable"),
         ("asap_Schumann/Toccata", "asap_Schumann/Toccata_repeat"),
+        ("jazz_unit7", "jazz_unitseven"),
+        ("coco_X_ColdSweatPart1_1967.varms", "coco_Y_ColdSweatPartI_1968"),
+        ("coco_BBKing_TheThrillIsGone_1970", "jazz_thrillisgone"),
     ],
 )
 def test_editions_of_a_song_have_one_key(one: str, other: str) -> None:
@@ -146,6 +149,29 @@ def test_a_batch_never_holds_two_entries_of_a_song() -> None:
         drawn.update(works.tolist())
     assert drawn == set(range(16))  # both entries have their turns
     np.testing.assert_array_equal(sampler.works(7, 5), sampler.works(7, 5))
+
+
+def test_tunes_over_one_harmony_never_share_a_batch_and_all_have_their_turns() -> None:
+    same = ["jazz_howhighthemoon", "jazz_ornithology", "coco_X_Satellite_1999"]
+    ids = [*same, "jazz_oleo", "jazz_dexterity", "jazz_stardust", "pop909_001", "pop909_002"]
+    sampler = WorkSampler(ids, [i.partition("_")[0] for i in ids], seed=1)
+    assert sampler.n_groups == 5
+    alone = np.zeros(len(ids))
+    for step in range(300):
+        works = sampler.works(step, 5)
+        assert len(set(works.tolist())) == 5
+        assert len({0, 1, 2} & set(works.tolist())) == len({3, 4} & set(works.tolist())) == 1
+        alone[sampler.works(step, 1)] += 1
+    assert (alone > 15).all()  # each as often as any other: 37 times, give or take 6
+    with pytest.raises(ValueError, match="there are 5"):
+        sampler.works(0, 6)
+
+
+def test_a_work_of_weight_zero_is_not_drawn_for_its_namesake() -> None:
+    sampler = WorkSampler(
+        ["coco_X_Song_1970", "jazz_song", "jazz_b"], ["coco", "jazz", "jazz"], weights={"coco": 0.0}
+    )
+    assert {int(w) for step in range(20) for w in sampler.works(step, 2)} == {1, 2}
 
 
 def test_a_collection_of_weight_zero_is_never_drawn() -> None:

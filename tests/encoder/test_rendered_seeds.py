@@ -167,6 +167,19 @@ def test_interrupted_rendering_goes_on(
     assert all(job.named(corpus).file(tmp_path / "out").exists() for job in jobs)
 
 
+def test_a_folder_of_another_draw_is_refused(context: SourceContext, tmp_path: Path) -> None:
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 6}, takes=2, seed=1)
+    rendered.write_list(batches.simulator.corpus, jobs, tmp_path)
+    rendered.write_list(batches.simulator.corpus, jobs, tmp_path)  # one that was stopped goes on
+    rendered.write_list(batches.simulator.corpus, [job for job in jobs if job.take == 0], tmp_path)
+    listed = next(tmp_path.rglob("*.json")).read_bytes()
+    others = rendered.draw_jobs(batches, {"charts": 6}, takes=2, seed=2)
+    with pytest.raises(TrainingError, match="another --out"):
+        rendered.write_list(batches.simulator.corpus, others, tmp_path)
+    assert next(tmp_path.rglob("*.json")).read_bytes() == listed
+
+
 def write_rendered(batches: CoverBatches, folder: Path, *, works: int, takes: int) -> None:
     """A catalogue of chroma whose bins are alike in every frame, as no chord's are."""
     jobs = rendered.draw_jobs(batches, {"charts": works}, takes=takes, seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from coverdex.encoder import Encoder, NotFoundError, TrainingError, load_checkpoint
 from coverdex.encoder.training import (
     Batch,
+    BatchSource,
     EmbeddingLoss,
     LossOutput,
     Trainer,
@@ -115,6 +117,51 @@ def test_another_configuration_does_not_resume(
         Trainer(other, tmp_path, world=world)
     assert (tmp_path / "pairs.parquet").read_bytes() == pairs  # the run that is there is intact
     Trainer(other, tmp_path, world=world, fresh=True)
+
+
+class OtherDraws:
+    """A source of another version: the same settings, and one thing of its batches different."""
+
+    def __init__(self, source: BatchSource, **changed: Callable[[Tensor], Tensor]) -> None:
+        self._source, self._changed = source, changed
+
+    def batch(self, step: int) -> Batch:
+        batch = self._source.batch(step)
+        return batch._replace(
+            **{k: change(getattr(batch, k)) for k, change in self._changed.items()}
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
+def test_a_run_does_not_go_on_with_batches_of_another_kind(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    config = changed(config_tables, save_every=2)
+    begun = Trainer(config, tmp_path, world=world)
+    with pytest.raises(KilledError):
+        begun.run(on_step=kill_after(4))
+
+    def resumed(**changes: Callable[[Tensor], Tensor]) -> Trainer:
+        source: Any = OtherDraws(begun.source, **changes)
+        return Trainer(config, tmp_path, world=world, source=source)
+
+    assert resumed().step == 4
+    assert resumed(x=lambda x: x + 1e-5).step == 4  # another machine rounds otherwise
+    for what, change in {
+        "work": lambda work: work + 1,
+        "n_valid": lambda n_valid: n_valid - 1,
+        "x": lambda x: x.flip(2),
+    }.items():
+        with pytest.raises(TrainingError, match=r"step 4 .* another batch"):
+            resumed(**{what: change})
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["batch"]  # of before it was kept
+    torch.save(state, tmp_path / "state.pt")
+    assert resumed(x=lambda x: x.flip(2)).step == 4
+    begun.run()
+    assert resumed(x=lambda x: x.flip(2)).step == begun.n_steps  # nothing is left to do
 
 
 def test_damaged_state_is_refused(
@@ -231,6 +278,10 @@ def test_start_from_a_checkpoint(
     assert f"| recordings, before this training | 12 | 12 | {before:.3f} " in card
     again = Trainer(parse_config(config_tables), tmp_path / "second", base=tmp_path, world=world)
     assert again.run().encoder.checkpoint.card == card  # kept over a resume
+    shutil.rmtree(tmp_path / "first" / "checkpoint")
+    (tmp_path / "second" / "checkpoint").rename(tmp_path / "first" / "checkpoint")
+    with pytest.raises(TrainingError, match=f"began from {start.id}, but tuned-"):
+        Trainer(parse_config(config_tables), tmp_path / "second", base=tmp_path, world=world)
     with pytest.raises(TrainingError, match="hpcp"):
         Trainer(
             parse_config({**config_tables, "kind": "crema"}),
@@ -355,6 +406,21 @@ def test_best_epoch_is_kept_when_asked_for(
     result = trainer.run(on_epoch=lambda row: ids.append(trainer.encoder().id))
     assert result.encoder.id == ids[1]
     assert "optimistic" in result.encoder.checkpoint.card
+
+
+@pytest.mark.parametrize("before", [[], [{"name": "others", "catalogue": "validation"}]])
+def test_validation_may_change_before_a_run_goes_on(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path, before: list[Any]
+) -> None:
+    begun = parse_config({**config_tables, "validation": before})
+    with pytest.raises(KilledError):
+        Trainer(begun, tmp_path, world=world).run(on_step=kill_after(9))
+    config = changed(config_tables, keep="best")
+    result = Trainer(config, tmp_path, world=world).run()
+    assert [list(row["validation"]) for row in result.history] == [
+        [each["name"] for each in before],
+        ["recordings"],
+    ]
 
 
 def test_validation_is_skipped_between(

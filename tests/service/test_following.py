@@ -83,6 +83,11 @@ def test_a_service_whose_index_is_damaged_is_not_ready_until_it_is_restored(
     response = client.get("/health/ready")
     assert str(changing) not in problem_of(response, NOT_READY)["detail"]
     assert int(response.headers["retry-after"]) >= 1
+    tracks = {"first": {"performance_id": "P_1"}, "second": {"performance_id": "P_2"}}
+    for refused in (ask(client, "P_3"), client.post("/v1/similarity", json=tracks),
+                    client.get("/v1/index")):  # fmt: skip
+        assert problem_of(refused, NOT_READY) == response.json()
+        assert int(refused.headers["retry-after"]) >= 1
     assert client.get("/health/live").status_code == 200
     manifest.write_bytes(sound)
     assert client.get("/health/ready").status_code == 200

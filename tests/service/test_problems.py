@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from typing import Any
@@ -78,6 +79,18 @@ def test_not_declared_as_json(client: TestClient, headers: dict[str, str]) -> No
     for path in ("/v1/search", "/v1/similarity"):
         response = client.post(path, content=body, headers=headers)
         problem_of(response, UNSUPPORTED_MEDIA_TYPE)
+
+
+def test_compressed(client: TestClient) -> None:
+    body = gzip.compress(json.dumps({"query": by_id("P_1")}).encode())
+    for coding in ("gzip", "br", "GZIP, identity"):
+        headers = {**JSON, "content-encoding": coding}
+        response = client.post("/v1/search", content=body, headers=headers)
+        assert coding in problem_of(response, UNSUPPORTED_MEDIA_TYPE)["detail"]
+        assert response.headers["accept-encoding"] == "identity"
+    headers = {**JSON, "content-encoding": "identity"}
+    plain = client.post("/v1/search", content=gzip.decompress(body), headers=headers)
+    assert plain.status_code == 200
 
 
 def test_unknown_performance(client: TestClient) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.encoder import Chroma, Encoder
-from coverdex.search import write_index
+from coverdex.search import Index, write_index
 from coverdex.service import Engine
+from coverdex.service.problems import INVALID_REQUEST
 from fastapi.testclient import TestClient
 
-from .asking import by_chroma, by_embedding, by_id
+from .asking import by_chroma, by_embedding, by_id, problem_of
 from .conftest import MakeClient
 
 
@@ -51,6 +53,46 @@ def test_the_limit_cuts_the_same_list_and_is_10_unless_given(client: TestClient)
     whole = search(client, by_id("P_3"), limit=100)
     assert search(client, by_id("P_3"), limit=2) == whole[:2]
     assert search(client, by_id("P_3")) == whole[:10]
+
+
+def test_a_deployment_that_gives_fewer_than_10_gives_those_unless_asked(make_client: Any) -> None:
+    few = make_client(max_limit=3)
+    answer = few.post("/v1/search", json={"query": by_id("P_3")})
+    assert answer.status_code == 200
+    assert len(answer.json()["candidates"]) == 3
+    assert few.post("/v1/search", json={"query": by_id("P_3"), "limit": 10}).status_code == 422
+    limit = few.get("/openapi.json").json()["components"]["schemas"]["SearchRequest"]["properties"]
+    assert limit["limit"]["default"] == limit["limit"]["maximum"] == 3
+
+
+class EncoderOf96:
+    """Stands for an encoder of one's own whose embeddings have another dimension."""
+
+    id, name, kind, dimension = "mine-0123456789ab", "mine", "hpcp", 96
+
+
+def test_embeddings_are_as_long_as_those_of_the_index(make_client: Any, tmp_path: Path) -> None:
+    embeddings = np.eye(96, dtype=np.float32)[:4]
+    table = pa.table({"performance_id": [f"P_{i}" for i in range(4)]})
+    own = EncoderOf96()
+    write_index(
+        tmp_path / "own.index",
+        embeddings=embeddings,
+        performances=table,
+        encoder_id=own.id,
+        encoder_name=own.name,
+        source="made up",
+    )
+    served = Engine(Index.open(tmp_path / "own.index", follow=True), own)  # type: ignore[arg-type]
+    client = make_client(served=served)
+    assert search(client, by_embedding(embeddings[2]))[0]["performance_id"] == "P_2"
+    for n, code in ((64, "too_short"), (97, "too_long")):
+        answer = client.post("/v1/search", json={"query": by_embedding([1.0] * n)})
+        (error,) = problem_of(answer, INVALID_REQUEST)["errors"]
+        assert (error["pointer"], error["code"]) == ("#/query/embedding", code)
+        assert "96" in error["detail"]
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["EmbeddingQuery"]["properties"]["embedding"]["minItems"] == 96
 
 
 def test_chroma_is_embedded_by_the_encoder_of_the_index(
