@@ -43,10 +43,11 @@ class Following:
 
     def __init__(self, folder: Path, *, mmap: bool, follow: bool) -> None:
         self.folder = folder
+        self._place = folder.absolute()  # a process may change its working directory later
         self._mmap = mmap
         self._follow = follow
         self._lock = Lock()
-        self._manifest_path = str(folder / MANIFEST_NAME)
+        self._manifest_path = str(self._place / MANIFEST_NAME)
         self._stamp: Stamp | None = None
         self._log_path = ""
         self._log_stamp: Stamp | None = None
@@ -112,8 +113,8 @@ class Following:
         )
 
     def _reopen(self) -> None:
-        snapshot = Snapshot.of(Generation.open(self.folder, mmap=self._mmap))
-        self._log_path = str(self.folder / log_name(snapshot.generation.manifest.generation))
+        snapshot = Snapshot.of(Generation.open(self._place, mmap=self._mmap))
+        self._log_path = str(self._place / log_name(snapshot.generation.manifest.generation))
         self._log_place = BEGINNING
         self._follow_log(snapshot)
 

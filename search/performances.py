@@ -8,8 +8,8 @@ Columns
 -------
 ``performance_id`` (string, never null), ``work_id``, ``title``, ``artist``, ``work_title``,
 ``work_artist`` (string), ``year`` (int32), ``instrumental`` (bool), ``duration`` (float64, in
-seconds). All but the first may be null, and are where the catalogue does not say. Further columns
-of a catalogue follow in its own order.
+seconds). All but the first may be null, and are where the catalogue does not say or has text of
+nothing but spaces. Further columns of a catalogue follow in its own order.
 
 Metadata goes through JSON: into the log of changes, to the clients of a service. So a column is of
 text, whole or finite numbers, truth values, or lists or structs of those. Dates, times and decimals
@@ -140,7 +140,12 @@ def _column_as(table: pa.Table, field: Any) -> Any:
         return pa.nulls(table.num_rows, field.type)
     ids = table.column(PERFORMANCE_ID)
     column = _plain(table.column(field.name), field.name)
-    return cast_column(column, field, lambda row: ids[row].as_py())
+    column = cast_column(column, field, lambda row: ids[row].as_py())
+    if field.name == PERFORMANCE_ID or not pa.types.is_string(field.type):
+        return column
+    # Or all performances of unknown work would be covers of one another.
+    is_blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+    return pc.if_else(pc.fill_null(is_blank, False), pa.scalar(None, field.type), column)
 
 
 def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:

@@ -440,3 +440,17 @@ def test_there_is_nothing_to_tune_where_all_are_compared(editor: IndexEditor, fo
     before = (folder / "manifest.json").read_bytes()
     assert editor.tune(recall=0.5) == editor.index.manifest
     assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_relative_path_stays_the_same_index_after_a_change_of_directory(
+    folder: Path, catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    following = Index.open(folder.name, follow=True)
+    assert following.path == Path(folder.name)
+    with IndexEditor(folder.name) as editor:
+        monkeypatch.chdir(tmp_path.parent)
+        editor.remove("P_3")
+        assert "P_3" not in following
+        editor.compact()
+        assert (len(following), following.n_changes) == (119, (0, 0))
