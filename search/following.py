@@ -85,10 +85,16 @@ class Following:
                 stamp = _stamp(self._manifest_path)
                 if stamp is None and self._stamp is not None:
                     return  # somebody removed the index: what is open stays
-                if stamp != self._stamp or stamp is None:
-                    self._reopen()
-                else:
-                    self._follow_log(self._snapshot)
+                try:
+                    if stamp != self._stamp or stamp is None:
+                        self._reopen()
+                    else:
+                        self._follow_log(self._snapshot)
+                except IndexFormatError:
+                    # Of a log that belongs to the index that took this one's place meanwhile.
+                    if _stamp(self._manifest_path) == stamp:
+                        raise
+                    continue
                 # A compaction meanwhile takes the log away that was to be read: look again.
                 if _stamp(self._manifest_path) == stamp:
                     self._stamp = stamp
