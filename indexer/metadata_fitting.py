@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..search.errors import IndexFormatError
-from ..search.performances import normalised
+from ..search.performances import cast_column, normalised
 from .performance import PerformanceRecord, records_table
 
 #: Records that are laid out as a table at a time, so that a long catalogue needs little memory.
@@ -45,8 +44,12 @@ def fitted(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, NDArray[np.int
         If a value does not become what its column holds.
     """
     table, order = normalised(table)
+    ids = table.column("performance_id")
     fields = [field for field in schema if field.name in table.column_names]
-    columns = [_as(table.column(field.name), field) for field in fields]
+    columns = [
+        cast_column(table.column(field.name), field, lambda row: ids[row].as_py())
+        for field in fields
+    ]
     return pa.table(columns, schema=pa.schema(fields)), order
 
 
@@ -68,13 +71,3 @@ def check_records_fit(records: Iterable[PerformanceRecord], schema: pa.Schema) -
         fitted(
             records_table(replace(r, extra=e) for r, e in zip(block, extras, strict=True)), schema
         )
-
-
-def _as(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    try:
-        return column.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise IndexFormatError(
-            f"column {field.name!r} is {column.type} and does not become the index's {field.type} "
-            f"({error}); correct it, or leave the column out"
-        ) from None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 from ..search.parts import ENCODER_ID_KEY
+from ..search.performances import with_nulls_allowed
 from .embedding_shards import (
     PLAN_NAME,
     ShardHeader,
@@ -241,6 +242,8 @@ def _read_shard(path: Path) -> _Shard:
     table = table.set_column(
         table.column_names.index("performance_id"), "performance_id", _ids(table, path)
     )
+    for position, name in enumerate(table.column_names):  # another shard may have nulls there
+        table = table.set_column(position, name, with_nulls_allowed(table.column(position)))
     ids = table.column("performance_id").to_pylist()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also true for NaN

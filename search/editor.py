@@ -86,7 +86,7 @@ class IndexEditor:
     """
 
     def __init__(self, path: str | Path, *, durable: bool = True) -> None:
-        folder = Path(path)
+        folder = Path(path).absolute()  # a process may change its working directory later
         Manifest.read(folder)  # so that no lock appears in a folder that is no index
         self._lock = WriterLock(folder)
         try:

@@ -43,10 +43,11 @@ class Following:
 
     def __init__(self, folder: Path, *, mmap: bool, follow: bool) -> None:
         self.folder = folder
+        self._place = folder.absolute()  # a process may change its working directory later
         self._mmap = mmap
         self._follow = follow
         self._lock = Lock()
-        self._manifest_path = str(folder / MANIFEST_NAME)
+        self._manifest_path = str(self._place / MANIFEST_NAME)
         self._stamp: Stamp | None = None
         self._log_path = ""
         self._log_stamp: Stamp | None = None
@@ -84,10 +85,16 @@ class Following:
                 stamp = _stamp(self._manifest_path)
                 if stamp is None and self._stamp is not None:
                     return  # somebody removed the index: what is open stays
-                if stamp != self._stamp or stamp is None:
-                    self._reopen()
-                else:
-                    self._follow_log(self._snapshot)
+                try:
+                    if stamp != self._stamp or stamp is None:
+                        self._reopen()
+                    else:
+                        self._follow_log(self._snapshot)
+                except IndexFormatError:
+                    # Of a log that belongs to the index that took this one's place meanwhile.
+                    if _stamp(self._manifest_path) == stamp:
+                        raise
+                    continue
                 # A compaction meanwhile takes the log away that was to be read: look again.
                 if _stamp(self._manifest_path) == stamp:
                     self._stamp = stamp
@@ -112,8 +119,8 @@ class Following:
         )
 
     def _reopen(self) -> None:
-        snapshot = Snapshot.of(Generation.open(self.folder, mmap=self._mmap))
-        self._log_path = str(self.folder / log_name(snapshot.generation.manifest.generation))
+        snapshot = Snapshot.of(Generation.open(self._place, mmap=self._mmap))
+        self._log_path = str(self._place / log_name(snapshot.generation.manifest.generation))
         self._log_place = BEGINNING
         self._follow_log(snapshot)
 

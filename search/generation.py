@@ -6,10 +6,11 @@ another generation takes their place, because they are open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +39,7 @@ class Generation:
         folder: Path,
         manifest: Manifest,
         vectors: Vectors,
-        files: dict[str, BinaryIO],
+        files: Mapping[str, Any],
         mapped: pa.Table | None = None,
     ) -> None:
         self.folder = folder
@@ -64,7 +65,7 @@ class Generation:
 
     @classmethod
     def _open(cls, folder: Path, manifest: Manifest, *, mmap: bool) -> Generation:
-        files: dict[str, BinaryIO] = {}
+        files: dict[str, Any] = {}
         parts = [VECTORS, PERFORMANCES, EMBEDDINGS]
         if mmap and _is_mapped(manifest):
             parts.append(MAPPED)
@@ -72,7 +73,10 @@ class Generation:
             record = manifest.files[part]
             path = folder / record.path
             try:
-                files[part] = path.open("rb")
+                # Arrow's own files are read at a place that each reading names. Python's have one
+                # place for all threads, and for processes that were forked.
+                is_table = part in (PERFORMANCES, EMBEDDINGS)
+                files[part] = pa.OSFile(os.fsencode(path)) if is_table else path.open("rb")
             except FileNotFoundError:
                 raise IndexFormatError(f"{path} is missing; restore or rebuild it") from None
             size = path.stat().st_size

@@ -71,7 +71,9 @@ def _check_names(names: Sequence[str], schema: pa.Schema) -> None:
 def _column(values: list[Any], field: Any, ids: list[Any]) -> Any:
     """Make a column of Python's values."""
     try:
-        return pa.array(values)  # of their own type: what is cast later takes more than this does
+        column = pa.array(values)  # of their own type: what is cast later takes more than this does
+        column.validate()  # Arrow miscounts fields that are always null in structs that may be
+        return column
     except MISFITS:
         pass
     try:

@@ -1,7 +1,8 @@
 """Locks: one process changes an index, any number read it.
 
 Both are advisory locks of the operating system (``flock``) and vanish with the process that holds
-them, however it dies. On network file systems they work as far as those do.
+them, however it dies. On network file systems they work as far as those do; where there are none,
+an index can be read and not changed.
 
 * Whoever changes the index holds ``writer.lock`` exclusively.
 * Whoever has a generation open holds a shared lock on its ``vectors.faiss``, so that a compaction
@@ -10,6 +11,7 @@ them, however it dies. On network file systems they work as far as those do.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from importlib import import_module
@@ -25,6 +27,9 @@ except ImportError:  # Windows: reading works, changing does not
     fcntl = None
 
 LOCK_NAME = "writer.lock"
+#: What a file system says that has no locks: some that are mounted over a network, or made of
+#: something that is no disk.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class WriterLock:
@@ -38,7 +43,8 @@ class WriterLock:
     Raises
     ------
     IndexLockedError
-        When another process, or another editor of this process, holds it.
+        When another process, or another editor of this process, holds it, or the file system has
+        no locks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +66,14 @@ class WriterLock:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                os.close(self._file)
+                raise IndexLockedError(
+                    f"the file system of {path.parent} has no locks ({error.strerror}), without "
+                    "which two processes could change the index at once: change it on a local "
+                    "disk, and copy it here"
+                ) from None
             holder = os.pread(self._file, 64, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise IndexLockedError(
@@ -99,9 +112,14 @@ class WriterLock:
 
 
 def mark_as_read(file: BinaryIO) -> None:
-    """Take a shared lock on an open file; it ends when the file is closed."""
-    if fcntl is not None:
+    """Take a shared lock on an open file, if there are locks; it ends when the file is closed."""
+    if fcntl is None:
+        return
+    try:
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # nobody holds it exclusively for long
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:  # where there are none, nobody can compact either
+            raise
 
 
 def is_read(path: Path) -> bool:

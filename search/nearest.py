@@ -3,7 +3,8 @@
 The files' rows are searched through their FAISS index, the added ones are compared one by one;
 there are few of them. FAISS cannot restrict a search of every structure to some rows (``PQ16x4fs``,
 ``NSG16`` or ``Flat,RFlat`` it can only ask for all); there, what a filter lets through is compared
-one by one, too.
+one by one, too. Approximate structures can find fewer rows than are asked for, though there are as
+many; they are asked again then, until the answer is as long as it can be.
 """
 
 from __future__ import annotations
@@ -84,9 +85,52 @@ def nearest_stored(
         similarities, rows = nearest_exactly(generation.embeddings, queries, limit, selection)
     else:
         similarities, rows = vectors.search(queries, limit, selection)
+        if _is_short(rows):
+            _complete(generation, queries, selection, similarities, rows)
     if limit == available:
         return Found(similarities, rows, np.full(len(queries), NOTHING_BEYOND, np.float32))
     return Found(similarities, rows, similarities[:, -1])
+
+
+def _is_short(rows: NDArray[np.int64]) -> bool:
+    if len(rows) == 1:  # as below, in a tenth of the time
+        return rows.item(-1) < 0
+    return bool((rows[:, -1] < 0).any())
+
+
+def _complete(
+    generation: Generation,
+    queries: NDArray[np.float32],
+    selection: Selection | None,
+    similarities: NDArray[np.float32],
+    rows: NDArray[np.int64],
+) -> None:
+    """Ask again, more thoroughly, where fewer rows were found than there are.
+
+    That happens where the answer is to be long, and where a filter lets through rows that lie far
+    from the query, and so in other lists of an inverted file than it visits, or behind more edges
+    of a graph.
+
+    Parameters
+    ----------
+    generation : Generation
+    queries : ndarray, shape (n_queries, dimension), float32, C-contiguous
+    selection : Selection or None
+        Rows that may be found; all if None.
+    similarities, rows : ndarray, shape (n_queries, limit), float32 and int64
+        What was found, to be replaced. There are ``limit`` rows that may be.
+    """
+    limit = rows.shape[1]
+    short = np.flatnonzero(rows[:, -1] < 0)
+    if generation.vectors.n_lists:
+        similarities[short], rows[short] = generation.vectors.search(
+            queries[short], limit, selection, exact=True
+        )
+        short = short[rows[short, -1] < 0]
+    if len(short):
+        similarities[short], rows[short] = nearest_exactly(
+            generation.embeddings, queries[short], limit, selection
+        )
 
 
 def nearest_added(

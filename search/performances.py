@@ -8,8 +8,8 @@ Columns
 -------
 ``performance_id`` (string, never null), ``work_id``, ``title``, ``artist``, ``work_title``,
 ``work_artist`` (string), ``year`` (int32), ``instrumental`` (bool), ``duration`` (float64, in
-seconds). All but the first may be null, and are where the catalogue does not say. Further columns
-of a catalogue follow in its own order.
+seconds). All but the first may be null, and are where the catalogue does not say or has text of
+nothing but spaces. Further columns of a catalogue follow in its own order.
 
 Metadata goes through JSON: into the log of changes, to the clients of a service. So a column is of
 text, whole or finite numbers, truth values, or lists or structs of those. Dates, times and decimals
@@ -140,7 +140,12 @@ def _column_as(table: pa.Table, field: Any) -> Any:
         return pa.nulls(table.num_rows, field.type)
     ids = table.column(PERFORMANCE_ID)
     column = _plain(table.column(field.name), field.name)
-    return cast_column(column, field, lambda row: ids[row].as_py())
+    column = cast_column(column, field, lambda row: ids[row].as_py())
+    if field.name == PERFORMANCE_ID or not pa.types.is_string(field.type):
+        return column
+    # Or all performances of unknown work would be covers of one another.
+    is_blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+    return pc.if_else(pc.fill_null(is_blank, False), pa.scalar(None, field.type), column)
 
 
 def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
@@ -157,8 +162,15 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
     Raises
     ------
     IndexFormatError
-        Naming the column and, where it is a single value that does not fit, its performance.
+        Naming the column and, where it is a single value that does not fit, its performance; also
+        where a struct has values in a field that the type lacks, which Arrow would leave out.
     """
+    lost = _field_beyond(column, field.type)
+    if lost is not None:
+        raise IndexFormatError(
+            f"column {field.name!r} has values in the field {lost!r}, which is none of "
+            f"{field.type}; leave that field out, or build the index again with it"
+        )
     try:
         return column.cast(field.type)
     except pa.ArrowNotImplementedError:
@@ -211,7 +223,31 @@ def _plain(column: Any, name: str) -> Any:
     if pa.types.is_floating(kind):
         numbers = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
         return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, numbers.type))
-    return column if all(map(_is_plain, _leaves(column))) else _as_text(column, name)
+    if not all(map(_is_plain, _leaves(column))):
+        return _as_text(column, name)
+    return with_nulls_allowed(column)
+
+
+def with_nulls_allowed(column: Any) -> Any:
+    """Let the items of lists and the fields of structs be null, as another performance's may."""
+    kind = _with_nulls(column.type)
+    return column if column.type.equals(kind) else column.cast(kind)
+
+
+def _with_nulls(kind: Any) -> Any:
+    if pa.types.is_struct(kind):
+        return pa.struct([_nullable(field) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_nullable(kind.value_field))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_nullable(kind.value_field))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_nullable(kind.value_field), kind.list_size)
+    return kind
+
+
+def _nullable(field: Any) -> Any:
+    return field.with_type(_with_nulls(field.type)).with_nullable(True)
 
 
 def _as_text(column: Any, name: str) -> Any:
@@ -245,13 +281,36 @@ def _text(value: Any) -> str:
 def _leaves(column: Any) -> Iterator[Any]:
     """Give the values of a column, of the lists in it, or of each field of its structs."""
     kind = column.type
-    if any(is_of(kind) for is_of in _LISTS):
+    if _is_list(kind):
         yield from _leaves(pc.list_flatten(column))
     elif pa.types.is_struct(kind):
         for position in range(kind.num_fields):
             yield from _leaves(pc.struct_field(column, [position]))
     else:
         yield column
+
+
+def _field_beyond(column: Any, wanted: Any) -> str | None:
+    """Name a field of the structs in a column that has values and that a type lacks."""
+    kind = column.type
+    if _is_list(kind) and _is_list(wanted):
+        return _field_beyond(pc.list_flatten(column), wanted.value_type)
+    if not (pa.types.is_struct(kind) and pa.types.is_struct(wanted)):
+        return None
+    known = {field.name: field.type for field in wanted}
+    for position, field in enumerate(kind):
+        values = pc.struct_field(column, [position])
+        if field.name in known:
+            beyond = _field_beyond(values, known[field.name])
+            if beyond is not None:
+                return f"{field.name}.{beyond}"
+        elif values.null_count < len(values):
+            return str(field.name)
+    return None
+
+
+def _is_list(kind: Any) -> bool:
+    return any(is_of(kind) for is_of in _LISTS)
 
 
 def _check_ids(ids: Any) -> None:

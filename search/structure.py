@@ -124,17 +124,27 @@ def check_factory(factory: str, dimension: int) -> None:
     Raises
     ------
     IndexFormatError
-        When FAISS does not know it, or it does not fit the dimension.
+        When FAISS does not know it, it does not fit the dimension, or it is of another metric.
     """
     if factory == AUTO:
         return
     try:
-        faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        made = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         raise IndexFormatError(
             f"FAISS cannot make {factory!r} of vectors of dimension {dimension}: {_reason(error)}; "
             "give a factory string of FAISS, such as Flat or IVF1024,SQfp16, or auto"
         ) from None
+    _check_metric(made, factory)
+
+
+def _check_metric(index: Any, factory: str) -> None:
+    """Refuse a structure that FAISS makes under another metric than it was asked for."""
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise IndexFormatError(
+            f"FAISS makes {factory!r} under another metric than the inner product, whatever it is "
+            "asked for; give a factory string such as Flat, HNSW32 or IVF1024,SQfp16, or auto"
+        )
 
 
 def _reason(error: RuntimeError) -> str:
@@ -158,11 +168,13 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     Raises
     ------
     IndexFormatError
-        When FAISS does not know the factory string, or there are too few vectors to train it.
+        When FAISS does not know the factory string, makes it under another metric, or there are
+        too few vectors to train it.
     """
     n, dimension = embeddings.shape
     try:
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+        _check_metric(index, factory)
         if not index.is_trained:
             inverted_file = inverted_file_in(index)
             n_lists = 256 if inverted_file is None else int(inverted_file.nlist)

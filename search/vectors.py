@@ -26,6 +26,7 @@ What was measured (FAISS 1.15.1, 64 dimensions, 2 cores of an AMD EPYC with AVX2
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
@@ -72,11 +73,15 @@ class Vectors:
         self._search = index.search_c
         self._rooms: list[_Room] = []
         self._is_flat = isinstance(index, faiss.IndexFlat)
+        self._is_graph = isinstance(index, faiss.IndexHNSW)
+        #: Number of vectors.
+        self.count = int(index.ntotal)
+        #: Up to here all searches have the same parameters; a graph is to keep more rows in view
+        #: than are asked for.
+        self._usual_limit = self._ef_search(None, 0) if self._is_graph else sys.maxsize
         inverted_file = inverted_file_in(index)
         #: Lists of an inverted file; 0 where there is none.
         self.n_lists = 0 if inverted_file is None else int(inverted_file.nlist)
-        #: Number of vectors.
-        self.count = int(index.ntotal)
         self._coded_lists = CodedLists.of(index) if "gap" in self._parameters else None
         self.exact: NDArray[np.float32] | None = None
         if self._is_flat and self.count:
@@ -155,12 +160,15 @@ class Vectors:
         similarities : ndarray, shape (n_queries, limit), float32
             Of a flat index by one formula, whether a query comes alone or in a batch.
         rows : ndarray, shape (n_queries, limit), int64
-            In descending order of similarity but for rounding; -1 where no more were found.
+            In descending order of similarity but for rounding; -1 at the end where no more were
+            found: an inverted file looks into some lists only, and a graph follows its edges.
         """
         if selection is not None:
             parameters = self._search_parameters(selection, exact, limit)
         elif self._coded_lists is not None and not exact and self._is_by_gap(queries, limit):
             return self._search_by_gap(self._coded_lists, queries, limit)
+        elif limit > self._usual_limit:
+            parameters = self._search_parameters(None, exact, limit)
         else:
             parameters = self._parameters_for_all[exact]
         similarities = np.empty((len(queries), limit), np.float32)
@@ -237,7 +245,7 @@ class Vectors:
             k_factor = float(self._parameters.get("k_factor", DEFAULT_K_FACTOR))
             n_probe = self._n_probe(selection, exact)
             return inverted_file_parameters(self._index, n_probe, k_factor, selection)
-        if isinstance(self._index, faiss.IndexHNSW):
+        if self._is_graph:
             parameters = faiss.SearchParametersHNSW()
             parameters.efSearch = self._ef_search(selection, limit)
         elif selection is None:
@@ -251,9 +259,11 @@ class Vectors:
 
     def _ef_search(self, selection: Selection | None, limit: int) -> int:
         """Say how many rows of a graph to keep in view: more where fewer of them may be found."""
-        ef_search = int(self._parameters.get("efSearch", 128))
-        if selection is not None:  # without one FAISS takes as many as are asked for by itself
-            ef_search = -(-max(ef_search, limit) * self.count // max(selection.n_rows, 1))
+        # FAISS's graphs stop when so many rows were nearer than what is left to look at, however
+        # many more are asked for.
+        ef_search = max(int(self._parameters.get("efSearch", 128)), limit)
+        if selection is not None:
+            ef_search = -(-ef_search * self.count // max(selection.n_rows, 1))
         return min(ef_search, max(self.count, 1))
 
     def _n_probe(self, selection: Selection | None, exact: bool) -> int:

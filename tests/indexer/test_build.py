@@ -363,6 +363,7 @@ def test_a_wrong_epoch_is_refused(
     ("options", "wrong"),
     [
         ({"factory": "IVFx,Flat"}, "cannot make 'IVFx,Flat' of vectors of dimension 64: could not"),
+        ({"factory": "HNSW16,PQ16"}, "another metric than the inner product, .*; give a factory"),
         ({"factory": "PQ7"}, "cannot make 'PQ7' .*: .*multiple of the number of subquantizers"),
         ({"recall": 0.0}, "recall wanted is 0"),
     ],

@@ -327,6 +327,21 @@ def test_ids_made_elsewhere_are_text_or_whole_numbers(
     assert [r.reason for r in contents.rejections] == ["no-id"] * (2 - len(expected))
 
 
+def test_shards_may_differ_in_what_can_be_null(tmp_path: Path) -> None:
+    strict = pa.struct([pa.field("a", pa.int64(), nullable=False)])
+    never = pa.array([[{"a": 1}], []], pa.list_(pa.field("x", strict, nullable=False)))
+    other = pa.array([[{"b": "z"}, None], None])
+    paths = [
+        foreign(tmp_path / "a.parquet", unit(2), x=never),
+        foreign(tmp_path / "b.parquet", unit(2), x=pa.array([[None], None], pa.list_(pa.null()))),
+        foreign(tmp_path / "c.parquet", unit(2), x=other),
+    ]
+    assert not pq.read_schema(paths[0]).field("x").type.value_field.nullable
+    held = read_shards(paths).performances.column("x").to_pylist()
+    assert held[:4] == [[{"a": 1, "b": None}], [], [None], None]
+    assert held[4:] == [[{"a": None, "b": "z"}, None], None]
+
+
 def test_ids_of_another_type_are_refused(tmp_path: Path) -> None:
     path = foreign(tmp_path / "a.parquet", unit(2))
     pq.write_table(pq.read_table(path).set_column(0, "performance_id", pa.array([0.5, 1])), path)

@@ -440,3 +440,41 @@ def test_there_is_nothing_to_tune_where_all_are_compared(editor: IndexEditor, fo
     before = (folder / "manifest.json").read_bytes()
     assert editor.tune(recall=0.5) == editor.index.manifest
     assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_a_relative_path_stays_the_same_index_after_a_change_of_directory(
+    folder: Path, catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    following = Index.open(folder.name, follow=True)
+    assert following.path == Path(folder.name)
+    with IndexEditor(folder.name) as editor:
+        monkeypatch.chdir(tmp_path.parent)
+        editor.remove("P_3")
+        assert "P_3" not in following
+        editor.compact()
+        assert (len(following), following.n_changes) == (119, (0, 0))
+
+
+def test_an_index_whose_log_is_another_ones_by_now_is_opened_as_it_then_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = unit(np.random.default_rng(3).standard_normal((9, 32)))
+    other = MadeUp(small, pa.table({"performance_id": [f"S_{i}" for i in range(9)]}))
+    other.write(tmp_path / "other")
+    with IndexEditor(tmp_path / "other") as editor:
+        editor.remove("S_0")
+    following_one = Index.open(folder, follow=True)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+    read_on = following.Following._read_log_on
+
+    def replaced_just_before(self: following.Following, snapshot: object) -> None:
+        monkeypatch.setattr(following.Following, "_read_log_on", read_on)
+        folder.rename(tmp_path / "old")
+        (tmp_path / "other").rename(folder)
+        read_on(self, snapshot)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(following.Following, "_read_log_on", replaced_just_before)
+    assert len(following_one) == 8
+    assert following_one.manifest.dimension == 32

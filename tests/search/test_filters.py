@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from coverdex.search import Condition, Index, InvalidQueryError, write_index
+from coverdex.search import Condition, Index, IndexEditor, InvalidQueryError, write_index
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .made_up import DIMENSION, MadeUp, unit
+from .made_up import DIMENSION, ENCODER_ID, MadeUp, unit
 
 Row = dict[str, Any]
 
@@ -130,6 +130,21 @@ def test_unknown_works_are_not_one_work(catalogue: MadeUp, tmp_path: Path) -> No
     opened = Index.open(tmp_path / "i")
     assert len(opened.search(catalogue.embeddings[0], limit=500, one_per_work=True)) == 120
     assert len(opened.search(catalogue.embeddings[0], limit=500, exclude_works="W_1")) == 120
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\u3000"])
+def test_blank_works_are_unknown_ones(catalogue: MadeUp, tmp_path: Path, blank: str) -> None:
+    works = pa.array([blank] * 119 + ["W_1"])
+    table = catalogue.performances.drop(["work_id"]).append_column("work_id", works)
+    catalogue.write(tmp_path / "i", performances=table)
+    query = catalogue.embeddings[0]
+    with IndexEditor(tmp_path / "i") as editor:
+        row = {"performance_id": "P_0", "work_id": blank, "title": blank, "key": blank}
+        editor.update([row], query[None], encoder_id=ENCODER_ID)
+        assert editor.index.metadata("P_0")["title"] is None
+        assert editor.index.metadata("P_0")["key"] == blank  # no column that we know
+        assert len(editor.index.search(query, limit=500, one_per_work=True)) == 120
+        assert len(editor.index.search(query, limit=500, where="work_id=null")) == 119
 
 
 def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from coverdex.search import Index, IndexEditor, IndexLockedError, change_log
+from coverdex.search import Index, IndexEditor, IndexLockedError, change_log, locks
 
 from .history import state_in, state_of
 from .made_up import ENCODER_ID, MadeUp, make_up
@@ -81,3 +82,16 @@ def test_a_change_is_not_acknowledged_into_an_index_that_goes_meanwhile(
     monkeypatch.setattr(change_log, "_flush", flush_and_move)
     with pytest.raises(IndexLockedError, match="moved away"):
         editor.remove("P_1")
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_without_locks_an_index_is_read_and_not_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def no_locks(file: int, mode: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    assert len(Index.open(folder)) == 120
+    with pytest.raises(IndexLockedError, match=f"no locks .*{os.strerror(code)}.* local disk"):
+        IndexEditor(folder)

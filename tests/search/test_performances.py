@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from coverdex.search import Index, IndexEditor, verify_index, write_index
+from coverdex.search import Index, IndexEditor, IndexFormatError, verify_index, write_index
 from coverdex.search.commands import query
 
 from .made_up import ENCODER_ID, MadeUp
 
 MAP = pa.map_(pa.string(), pa.binary())
+STRICT = pa.struct([pa.field("a", pa.int64(), nullable=False)])
 INSTANT = datetime(2000, 1, 31, 3, 4, 5, tzinfo=UTC)
 KINDS: dict[str, tuple[Any, Any, str | None]] = {
     # column, what the index holds of its first value, a filter that finds it
@@ -37,6 +38,16 @@ KINDS: dict[str, tuple[Any, Any, str | None]] = {
     "whole": (pa.array([2**60 + 1] * 4), 2**60 + 1, "x>5"),
     "list": (pa.array([["a", "é"], None] * 2), ["a", "é"], "x!=null"),
     "struct": (pa.array([{"a": [1.5]}] * 4), {"a": [1.5]}, None),
+    "list of structs": (
+        pa.array([[{"a": 1, "b": "é"}, {"a": None, "b": "c"}, None], None] * 2),
+        [{"a": 1, "b": "é"}, {"a": None, "b": "c"}, None],
+        "x!=null",
+    ),
+    "list without nulls": (
+        pa.array([[{"a": 1}]] * 4, pa.list_(pa.field("x", STRICT, nullable=False))),
+        [{"a": 1}],
+        None,
+    ),
     "list with NaN": (pa.array([[float("nan")]] * 4), "[NaN]", "x!=null"),
     "map": (pa.array([[("k", b"\xff")]] * 4, MAP), '[["k", "ff"]]', None),
     "bytes": (pa.array([b"\xff"] * 4), "ff", "x=ff"),
@@ -101,3 +112,56 @@ def test_years_as_pandas_writes_them(catalogue: MadeUp, tmp_path: Path) -> None:
     )
     opened = Index.open(tmp_path / "i")
     assert [opened.metadata(name)["year"] for name in ("P_1", "P_2")] == [1969, None]
+
+
+@pytest.mark.parametrize(
+    ("held", "given", "lost"),
+    [
+        ([{"a": 1}], [{"b": 2}], "b"),
+        ([{"a": 1}], [{"a": 2, "b": "x"}, None], "b"),
+        ({"a": {"k": 1}}, {"a": {"k": 1, "l": 2}}, "a.l"),
+    ],
+)
+def test_fields_that_the_index_does_not_have_are_refused(
+    held: Any, given: Any, lost: str, catalogue: MadeUp, tmp_path: Path
+) -> None:
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:1],
+        performances=pa.table({"performance_id": ["P_1"], "x": [held]}),
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    rows = [{"performance_id": "P_2", "x": given}]
+    with IndexEditor(tmp_path / "i") as editor:
+        for performances in (rows, pa.Table.from_pylist(rows)):
+            with pytest.raises(IndexFormatError, match=f"'x' has values in the field '{lost}'"):
+                editor.add(performances, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
+        assert len(editor.index) == 1
+        # Null in a field that the index lacks says nothing, and is what the lack of it says.
+        fits = pa.Table.from_pylist([{"performance_id": "P_2", "x": held}])
+        kind = fits.schema.field("x").type
+        inner = kind.value_type if pa.types.is_list(kind) else kind
+        wider = pa.struct([*inner, pa.field("unknown", pa.int64())])
+        column = pa.array([held], pa.list_(wider) if pa.types.is_list(kind) else wider)
+        table = fits.set_column(1, "x", column)
+        editor.add(table, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
+        assert editor.index.metadata("P_2")["x"] == held
+
+
+def test_what_was_never_null_may_be_later(catalogue: MadeUp, tmp_path: Path) -> None:
+    strict = pa.list_(pa.field("x", STRICT, nullable=False))
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:1],
+        performances=pa.table({"performance_id": ["P_1"], "x": pa.array([[{"a": 1}]], strict)}),
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_2", "x": [{"a": None}, None]}]
+        editor.add(rows, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
+        editor.compact()
+        assert editor.index.metadata("P_2")["x"] == [{"a": None}, None]

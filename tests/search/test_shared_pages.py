@@ -1,4 +1,4 @@
-"""Processes that serve one index share its pages, whatever FAISS structure it has."""
+"""Processes share the pages of an index, whatever FAISS structure it has; nobody shares a place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from coverdex.search import Index
 
 from .made_up import DIMENSION, MadeUp, make_up, unit
 
@@ -73,3 +74,19 @@ def test_a_second_process_holds_no_copy(large: MadeUp, tmp_path: Path, factory: 
             assert pages["Anonymous"] == 0
             assert pages["Private_Clean"] + pages["Private_Dirty"] <= 0.05 * pages["Rss"]
         assert memory["anonymous"] < max(1_500_000, 0.3 * codes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="needs /proc/self/fdinfo")
+def test_reading_moves_no_place_that_threads_and_forks_share(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    catalogue.write(tmp_path / "i", factory="SQfp16")  # so that embeddings are read from Parquet
+    opened = Index.open(tmp_path / "i", mmap=False)
+    assert np.array_equal(opened.embedding("P_3"), catalogue.embeddings[3])
+    assert opened.metadata("P_3")["key"] == "C"
+    places = {}
+    for link in Path("/proc/self/fd").iterdir():
+        if link.is_symlink() and link.readlink().parent == tmp_path / "i":
+            said = (Path("/proc/self/fdinfo") / link.name).read_text()
+            places[link.readlink().name] = said.split()[:2]
+    assert places["embeddings.parquet"] == places["performances.parquet"] == ["pos:", "0"]

@@ -1,0 +1,93 @@
+"""Answers that are as long as was asked for, though the structure looks at some rows only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from coverdex.search import Index, IndexEditor
+
+from .made_up import DIMENSION, ENCODER_ID, MadeUp, unit
+
+N = 2_000
+CORNERS = 8
+
+
+@pytest.fixture(scope="module")
+def corners() -> MadeUp:
+    """Performances in eight far corners, and the corner of each as metadata."""
+    rng = np.random.default_rng(4)
+    corner = rng.integers(CORNERS, size=N)
+    centres = rng.standard_normal((CORNERS, DIMENSION))
+    vectors = unit(centres[corner] + 0.2 * rng.standard_normal((N, DIMENSION)))
+    table = pa.table({"performance_id": [f"P_{i:04d}" for i in range(N)], "corner": corner})
+    return MadeUp(vectors, table)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("HNSW16", {}),
+        ("HNSW16,RFlat", {}),
+        ("PCA32,HNSW16", {}),
+        ("IVF32,SQfp16", {"nprobe": 1}),
+        ("IVF32_HNSW4,SQfp16", {"nprobe": 1}),
+        ("IVF32,PQ64x4fsr,Refine(SQfp16)", {"nprobe": 1, "k_factor": 4, "gap": 0.01}),
+    ],
+    ids=lambda param: param[0],
+)
+def folder(
+    request: pytest.FixtureRequest, corners: MadeUp, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    factory, parameters = request.param
+    folder = tmp_path_factory.mktemp("long") / "i"
+    corners.write(folder, factory=factory, search_parameters=parameters)
+    return folder
+
+
+@pytest.mark.parametrize("limit", [100, 1_500, N, 2 * N])
+def test_an_answer_has_as_many_candidates_as_are_asked_for(
+    folder: Path, corners: MadeUp, limit: int
+) -> None:
+    opened = Index.open(folder)
+    queries = corners.embeddings[:4]
+    for answer in [*opened.search(queries, limit=limit), opened.search(queries[0], limit=limit)]:
+        ids = [candidate.performance_id for candidate in answer]
+        assert len(ids) == len(set(ids)) == min(limit, N)
+    others = opened.search_by_id("P_0007", limit=limit)
+    assert len(others) == min(limit, N - 1)
+
+
+def test_so_has_one_under_a_filter_of_what_is_far(folder: Path, corners: MadeUp) -> None:
+    opened = Index.open(folder)
+    of_corner = corners.performances.column("corner").to_numpy()
+    for query, corner in zip(corners.embeddings[:20], of_corner, strict=False):
+        elsewhere = int((of_corner != corner).sum())
+        for limit in (10, 1_000, N):
+            found = opened.search(query, limit=limit, where=f"corner!={corner}")
+            assert len(found) == min(limit, elsewhere)
+            assert all(candidate.metadata["corner"] != corner for candidate in found)
+
+
+def test_so_has_one_where_what_is_near_was_removed(folder: Path, corners: MadeUp) -> None:
+    query = corners.embeddings[0]
+    with IndexEditor(folder) as editor:
+        near = corners.ranking(query)[:300]
+        editor.remove(near)
+        found = editor.index.search(query, limit=N)
+        assert len(found) == N - 300
+        assert not {candidate.performance_id for candidate in found} & set(near)
+        rows = [corners.ids.index(name) for name in near]
+        table = corners.performances.take(pa.array(rows))
+        editor.add(table, corners.embeddings[rows], encoder_id=ENCODER_ID)
+        assert len(editor.index.search(query, limit=N)) == N
+
+
+def test_a_long_answer_leaves_the_shared_index_as_it_was(folder: Path, corners: MadeUp) -> None:
+    opened = Index.open(folder)
+    query = corners.embeddings[5]
+    before = opened.search(query, limit=20)
+    opened.search(query, limit=N)
+    assert opened.search(query, limit=20) == before
