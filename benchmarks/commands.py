@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -55,7 +55,8 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="da-tacos-benchmark, covers80 or any.")
+        Literal["da-tacos-benchmark", "covers80", "any"],
+        typer.Option("--protocol", help="Whose rules the catalogue is checked against."),
     ] = "any",
     ids: Annotated[
         str | None,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .where_option import check_conditions
+
 if TYPE_CHECKING:
     from .candidate import Candidate
     from .index import Index
@@ -46,6 +48,7 @@ def query(
             "--where",
             help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable, "
             "and all must hold.",
+            callback=check_conditions,
         ),
     ] = None,
     exclude_work: Annotated[

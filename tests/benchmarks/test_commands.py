@@ -11,6 +11,7 @@ import pytest
 import typer
 from coverdex.benchmarks.commands import evaluate
 from coverdex.benchmarks.metrics import NothingToEvaluateError
+from coverdex.benchmarks.protocols import PROTOCOLS
 from coverdex.search import write_index
 from typer.testing import CliRunner
 
@@ -100,6 +101,14 @@ def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):
     assert "--per-query" in result.stderr
     with pytest.raises(OSError, match="six"):
         run(*asked, "--per-query", tmp_path / "six.npy.per-query.parquet")
+
+
+def test_the_option_takes_every_protocol(asked):
+    for name in PROTOCOLS:
+        assert run(*asked, "--protocol", name).exit_code == 0
+    refused = run(*asked, "--protocol", "million-song")
+    assert refused.exit_code == 2
+    assert "covers80" in refused.stderr
 
 
 def test_catalogue_that_is_not_the_protocols_is_marked(asked):

@@ -79,6 +79,10 @@ def test_wrong_usage_is_exit_code_2(written: Path) -> None:
     assert ask(written, "--performance", "P_1", "--hpcp", "a.h5").exit_code == 2
     assert ask(written, "--performance", "P_1", "--frame-rate", "10").exit_code == 2
     assert ask(written, "--performance", "P_1", "--top", "0").exit_code == 2
+    for condition in ("year", "year==1960", "key in (C,Am)", "year>=null", ""):
+        refused = ask(written, "--performance", "P_1", "--where", "year>1", "--where", condition)
+        assert refused.exit_code == 2
+        assert "Invalid value for '--where'" in refused.stderr
 
 
 def test_what_is_not_there_is_not_found(written: Path, tmp_path: Path) -> None:
