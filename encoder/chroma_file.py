@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,11 @@ def write_chroma(
         Da-TACOS.
     work_id, performance_id : str, optional
         Become the root attributes ``label`` and ``track_id``.
+
+    Raises
+    ------
+    OSError
+        When the disk refuses; ``path`` is then what it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +189,13 @@ def write_chroma(
                 if identity is not None:
                     file.attrs[name] = np.bytes_(identity.encode())
         unfinished.replace(path)
+    except OSError as error:  # names the unfinished file, which nobody asked for
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            unfinished.unlink()
 
 
 def ids_in_path(path: Path) -> tuple[str | None, str | None]:

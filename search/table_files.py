@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +63,24 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     n_rows = 0
     writer: Any = None
     try:
-        with naming(target), temporary.open("wb") as file:
-            for table in tables:
+        with naming(target):
+            with temporary.open("wb") as file:
+                for table in tables:
+                    if writer is None:
+                        writer = writer_of(file, table.schema)
+                    writer.write_table(table)
+                    n_rows += table.num_rows
                 if writer is None:
-                    writer = writer_of(file, table.schema)
-                writer.write_table(table)
-                n_rows += table.num_rows
-            if writer is None:
-                raise InvalidQueryError(
-                    f"no table to write to {path}; give one, without rows if there are none"
-                )
-            writer.close()
-            writer = None
-        sync(temporary)
-        temporary.replace(target)
+                    raise InvalidQueryError(
+                        f"no table to write to {path}; give one, without rows if there are none"
+                    )
+                writer.close()
+                writer = None
+            sync(temporary)
+            temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            temporary.unlink()
         raise
     sync(target.parent)
     return n_rows
