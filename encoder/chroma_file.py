@@ -233,12 +233,24 @@ def _pick_kind(file: h5py.File, wanted: ChromaKind | None, path: Path) -> Chroma
         # A soft or external link may lead to another file, which whoever gave this one may not own.
         if isinstance(link, h5py.HardLink) and isinstance(file[DATASET_OF[kind]], h5py.Dataset):
             return kind
-    keys = ", ".join(sorted(file)) or "nothing"
     names = " or ".join(DATASET_OF[kind] for kind in candidates)
+    keys = ", ".join(_described(file, name) for name in sorted(file)) or "nothing"
     raise FeatureFileError(
-        f"{path} holds no dataset {names} (it holds {keys}); give a file with that feature",
+        f"{path} holds no dataset {names} (it holds {keys}); give a file with that feature as a "
+        "dataset at its root",
         reason="missing-key",
     )
+
+
+def _described(file: h5py.File, name: str) -> str:
+    """Name what lies at the root of a file; say of what bears a feature's name why it is none."""
+    if name not in DATASET_OF.values():
+        return name
+    link = file.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        return f"{name}, which is a link to elsewhere"
+    found = file[name]
+    return f"{name}, which is a group" if isinstance(found, h5py.Group) else name
 
 
 def _read_values(dataset: h5py.Dataset, kind: ChromaKind, path: Path) -> Any:
