@@ -221,6 +221,37 @@ def test_embedding_nothing_fails(tmp_path: Path, tiny_checkpoint: Path, run: Run
     assert run("embed", good, *options, "--share", "2/2").code == 0  # which is of nothing
 
 
+def test_shards_of_other_performances_are_not_lost(
+    tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    one, other = (
+        write_feature_file(tmp_path / f"{name}.h5", "W_1", name, hpcp=made_up_chroma(seed))
+        for seed, name in enumerate(("P_1", "P_2"))
+    )
+    shards = tmp_path / "shards"
+    options = ["--out", shards, "--encoder", tiny_checkpoint]
+    assert run("embed", one, *options).code == 0
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    refused = run("embed", other, *options)
+    assert refused.code == 1
+    assert f"{shards} holds embeddings of 1 other performances, such as P_1" in refused.err
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    assert run("embed", one, *options).code == 0
+    assert run("embed", one, other, *options).out.startswith("embedded 2 performances")
+    (shards / "shard-00000.parquet").write_bytes(b"damaged")
+    assert run("embed", other, *options).code == 0
+
+
+def test_an_index_is_no_place_for_shards(
+    index: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
+) -> None:
+    before = sorted(path.name for path in index.iterdir())
+    refused = run("embed", datacos.root, "--out", index, "--encoder", tiny_checkpoint)
+    assert refused.code == 1
+    assert f"{index} is an index; give the shards a folder of their own" in refused.err
+    assert sorted(path.name for path in index.iterdir()) == before
+
+
 def test_what_the_plan_of_shards_rejected_is_told(
     index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
