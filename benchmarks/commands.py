@@ -86,6 +86,7 @@ def evaluate(
     Every performance whose work has another one is a query; all other performances are its
     candidates, those without a cover included. The search is exact and complete.
     """
+    from ..search import IndexExistsError
     from .metrics import NothingToEvaluateError
     from .metrics import evaluate as evaluated
     from .protocols import check_protocol, protocol_named
@@ -94,6 +95,12 @@ def evaluate(
     from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
+    given = [Path(each).resolve() for each in (ranking, works, ids) if each is not None]
+    if per_query is not None and per_query.resolve() in given:
+        raise typer.BadParameter(
+            f"--per-query {per_query} is what is evaluated, and would be overwritten; give another "
+            "name"
+        )
     asked = protocol_named(protocol)
     opened = open_ranking(ranking, works, distances=distances)
     check = check_protocol(asked, opened.listed, read_work_list(ids) if ids else None)
@@ -110,7 +117,7 @@ def evaluate(
     try:
         write_per_query(evaluation, opened.listed, per_query or beside)
         written = f"wrote {evaluation.counts.n_queries} queries to {per_query or beside}"
-    except OSError as error:
+    except (OSError, IndexExistsError) as error:
         if per_query is not None:
             raise
         # Figures are worth more than the file: a ranking may lie where nothing can be written.
@@ -138,10 +145,10 @@ def evaluate(
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:
     """Write the figures of every query to a Parquet file, with the ids of ``listed``."""
-    import pyarrow.parquet as pq
+    from ..search import write_table
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(evaluation.per_query(listed.performances, listed.works), path)
+    figures = evaluation.per_query(listed.performances, listed.works)
+    write_table([figures], path, file_format="parquet")
 
 
 def _print_evaluation(

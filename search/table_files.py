@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from .durability import naming, sync
 from .errors import IndexExistsError, InvalidQueryError
+from .manifest import MANIFEST_NAME
 
 TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
@@ -46,7 +47,7 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     InvalidQueryError
         When the format is unknown, or there is no table.
     IndexExistsError
-        When ``path`` is a folder.
+        When ``path`` is a folder, or a file of an index.
     OSError
         When the disk refuses; ``path`` is then what it was.
     """
@@ -58,6 +59,10 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     target = Path(path).resolve()
     if target.is_dir():
         raise IndexExistsError(f"{path} is a folder; give the name of a file")
+    if target.is_file() and (target.parent / MANIFEST_NAME).is_file():
+        raise IndexExistsError(
+            f"{path} is a file of the index {target.parent.name}; give another name"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     n_rows = 0
