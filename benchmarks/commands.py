@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..indexer.command_options import Subset
 from .report.commands import benchmark
 
 if TYPE_CHECKING:
@@ -239,11 +240,10 @@ def describe(
             "--read/--no-read", help="Read every performance, for durations and what is broken."
         ),
     ] = True,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
-    subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
-    ] = None,
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
+    subset: Subset = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from coverdex.cli import app
 from coverdex.search import write_index
+from typer.testing import CliRunner
 
 MAIN = "from coverdex.cli import main; main()"
 TITLES = ["Für Elise", "Вальс 🎻"]
@@ -92,3 +94,13 @@ def test_what_is_written_when_an_output_is_closed(index: Path, tmp_path: Path, n
     done = closing(number, "query", index, "-p", "P_1", "--out", out)
     assert (done.returncode, done.stdout if number == 1 else done.stderr) == (0, b"")
     assert TITLES[1] in out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command", [["datasets", "describe"], ["benchmark", "leakage"], ["encoder", "evaluate"]]
+)
+def test_kinds_and_subsets_that_there_are_not_are_wrong_usage(command: list[str]) -> None:
+    for option in (["--kind", "mfcc"], ["--subset", "whole"]):
+        refused = CliRunner().invoke(app, [*command, "demo", *option])
+        assert refused.exit_code == 2
+        assert f"Invalid value for '{option[0]}'" in refused.stderr
