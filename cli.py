@@ -1,4 +1,4 @@
-"""The ``coverdex`` command: the one place that knows all five folders.
+r"""The ``coverdex`` command: the one place that knows all five folders.
 
 Each folder brings its own commands (``<folder>/commands.py``); this module mounts them under their
 names and turns errors into exit codes. A command's module is imported when that command is called,
@@ -16,11 +16,15 @@ Exit codes
 ====  ==========================================================
 
 What a command answers goes to stdout (with ``--json``: one JSON document and nothing else);
-progress, warnings and errors go to stderr.
+progress, warnings and errors go to stderr. Signs that the encoding of stdout does not have, such as
+the ü of a title where it is ASCII, are escaped as JSON does: ``F\u00fcr Elise``.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,8 +148,44 @@ def training_world() -> TrainingWorld:
     )
 
 
+def escape_as_json(error: UnicodeError) -> tuple[str, int]:
+    r"""Escape what an encoding does not have: as ``\u00fc``, beyond U+FFFF as two surrogates.
+
+    What is printed is a title on a terminal or in a JSON document, and in both this can be read
+    back. Python's own ``backslashreplace`` writes ``\xfc``, which JSON does not know.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    units = (missing[at : at + 2].hex() for at in range(0, len(missing), 2))
+    return "".join(rf"\u{unit}" for unit in units), error.end
+
+
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr fit for any command.
+
+    A stream that the caller closed leads nowhere, so that no file that a command opens gets its
+    number, and with it what a library prints. What stdout cannot encode is escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False)
+            setattr(sys, name, stream)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        utf_8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+        if sys.stdout.errors == "strict" or not utf_8:
+            codecs.register_error("coverdex.json", escape_as_json)
+            sys.stdout.reconfigure(errors="coverdex.json")
+
+
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    prepare_streams()
     try:
         app(prog_name="coverdex", obj=training_world)
     except CoverdexError as error:

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..indexer.command_options import Subset
 from .report.commands import benchmark
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="da-tacos-benchmark, covers80 or any.")
+        Literal["da-tacos-benchmark", "covers80", "any"],
+        typer.Option("--protocol", help="Whose rules the catalogue is checked against."),
     ] = "any",
     ids: Annotated[
         str | None,
@@ -85,6 +87,7 @@ def evaluate(
     Every performance whose work has another one is a query; all other performances are its
     candidates, those without a cover included. The search is exact and complete.
     """
+    from ..search import IndexExistsError
     from .metrics import NothingToEvaluateError
     from .metrics import evaluate as evaluated
     from .protocols import check_protocol, protocol_named
@@ -93,6 +96,12 @@ def evaluate(
     from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
+    given = [Path(each).resolve() for each in (ranking, works, ids) if each is not None]
+    if per_query is not None and per_query.resolve() in given:
+        raise typer.BadParameter(
+            f"--per-query {per_query} is what is evaluated, and would be overwritten; give another "
+            "name"
+        )
     asked = protocol_named(protocol)
     opened = open_ranking(ranking, works, distances=distances)
     check = check_protocol(asked, opened.listed, read_work_list(ids) if ids else None)
@@ -109,7 +118,7 @@ def evaluate(
     try:
         write_per_query(evaluation, opened.listed, per_query or beside)
         written = f"wrote {evaluation.counts.n_queries} queries to {per_query or beside}"
-    except OSError as error:
+    except (OSError, IndexExistsError) as error:
         if per_query is not None:
             raise
         # Figures are worth more than the file: a ranking may lie where nothing can be written.
@@ -137,10 +146,10 @@ def evaluate(
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:
     """Write the figures of every query to a Parquet file, with the ids of ``listed``."""
-    import pyarrow.parquet as pq
+    from ..search import write_table
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(evaluation.per_query(listed.performances, listed.works), path)
+    figures = evaluation.per_query(listed.performances, listed.works)
+    write_table([figures], path, file_format="parquet")
 
 
 def _print_evaluation(
@@ -231,11 +240,10 @@ def describe(
             "--read/--no-read", help="Read every performance, for durations and what is broken."
         ),
     ] = True,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
-    subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
-    ] = None,
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
+    subset: Subset = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""

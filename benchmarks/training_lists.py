@@ -104,6 +104,11 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
     except (OSError, pa.ArrowException) as error:
         raise CoverdexError(f"training list {path} cannot be read ({error})") from error
     if rows is None:
+        if at.is_file() and at.suffix.lower() != ".parquet":
+            raise CoverdexError(
+                f"training list {path} ends in {at.suffix or 'nothing'}, so how to read it is not "
+                "known; give a .csv, .tsv or .parquet file, or a catalogue"
+            )
         from ..indexer import open_catalogue
 
         known = [Known.of(record, chroma, embed) for record, chroma in open_catalogue(path)]

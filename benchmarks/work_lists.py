@@ -109,6 +109,12 @@ def read_work_list(path: str | Path) -> WorkList:
                 strict=True,
             )
         )
+    if at.is_file():
+        raise WorkListError(
+            f"{path} ends in {at.suffix or 'nothing'}, so how to read it is not known; lists of "
+            "works are read from .csv, .tsv, .parquet and the metadata of Da-TACOS in .json, and "
+            "from an index or a catalogue: give it the ending of what it is"
+        )
     from ..indexer import open_catalogue
 
     return _of((r.performance_id, r.work_id) for r in open_catalogue(path).performances)

@@ -209,7 +209,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
     folder = Path(folder)
     check_place(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:  # names the temporary folder, which nobody asked for
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     try:
         unfinished.chmod(0o755)  # mkdtemp makes it private
         _write_files(checkpoint, unfinished)

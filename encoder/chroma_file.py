@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,11 @@ def write_chroma(
         Da-TACOS.
     work_id, performance_id : str, optional
         Become the root attributes ``label`` and ``track_id``.
+
+    Raises
+    ------
+    OSError
+        When the disk refuses; ``path`` is then what it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +189,13 @@ def write_chroma(
                 if identity is not None:
                     file.attrs[name] = np.bytes_(identity.encode())
         unfinished.replace(path)
+    except OSError as error:  # names the unfinished file, which nobody asked for
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            unfinished.unlink()
 
 
 def ids_in_path(path: Path) -> tuple[str | None, str | None]:
@@ -222,12 +233,24 @@ def _pick_kind(file: h5py.File, wanted: ChromaKind | None, path: Path) -> Chroma
         # A soft or external link may lead to another file, which whoever gave this one may not own.
         if isinstance(link, h5py.HardLink) and isinstance(file[DATASET_OF[kind]], h5py.Dataset):
             return kind
-    keys = ", ".join(sorted(file)) or "nothing"
     names = " or ".join(DATASET_OF[kind] for kind in candidates)
+    keys = ", ".join(_described(file, name) for name in sorted(file)) or "nothing"
     raise FeatureFileError(
-        f"{path} holds no dataset {names} (it holds {keys}); give a file with that feature",
+        f"{path} holds no dataset {names} (it holds {keys}); give a file with that feature as a "
+        "dataset at its root",
         reason="missing-key",
     )
+
+
+def _described(file: h5py.File, name: str) -> str:
+    """Name what lies at the root of a file; say of what bears a feature's name why it is none."""
+    if name not in DATASET_OF.values():
+        return name
+    link = file.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        return f"{name}, which is a link to elsewhere"
+    found = file[name]
+    return f"{name}, which is a group" if isinstance(found, h5py.Group) else name
 
 
 def _read_values(dataset: h5py.Dataset, kind: ChromaKind, path: Path) -> Any:

@@ -16,6 +16,7 @@ that a build that was interrupted finds the same parts again.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from ..encoder.errors import CoverdexError, NotFoundError
 from .file_names import check_is_text
 from .performance import PerformanceRecord
 from .rejection import Rejection
+
+_log = logging.getLogger(__name__)
 
 #: The name that opens the demo catalogue.
 DEMO = "demo"
@@ -144,7 +147,7 @@ def open_catalogue(
     path : path-like or "demo"
         A folder in the layout of Da-TACOS (its root or one feature folder), a folder of loose
         ``.h5`` or ``.hdf5`` files, a Parquet file of chroma, or ``"demo"`` for the catalogue that
-        Coverdex ships.
+        Coverdex ships, unless a file, a catalogue, an index or shards of that name lie here.
     kind : ChromaKind or str, default "hpcp"
         Which chroma to read: the one that the encoder was trained for.
     subset : {"benchmark", "coveranalysis"}, optional
@@ -165,7 +168,7 @@ def open_catalogue(
         raise CoverdexError(
             f"chroma kind is {kind!r}; give one of {', '.join(ChromaKind)}"
         ) from None
-    if str(path) == DEMO and not Path(DEMO).exists():
+    if str(path) == DEMO and not _hides_demo(Path(DEMO)):
         path = demo_catalogue_path()
     try:
         return _opened(Path(path), kind, subset, metadata)
@@ -209,6 +212,29 @@ def _refuse_options_of_datacos(
 ) -> None:
     if subset is not None or metadata is not None:
         raise CoverdexError(f"{what_it_is}; subset and metadata are for Da-TACOS folders")
+
+
+def _hides_demo(here: Path) -> bool:
+    """Tell whether something called ``demo`` may be what is meant by the name.
+
+    A folder without anything that Coverdex reads or writes is not, which is said: what it holds may
+    have been meant for a catalogue.
+    """
+    if not here.is_dir():
+        return here.exists()
+    from .datacos_catalogue import METADATA_FOLDER, is_datacos_folder
+
+    endings = {".h5", ".hdf5", ".parquet", ".json"}
+    if is_datacos_folder(here) or (here / METADATA_FOLDER).exists():
+        return True
+    if any(child.suffix.lower() in endings for child in here.iterdir()):
+        return True
+    _log.warning(
+        "the folder %s holds no catalogue, so %r is the one that Coverdex ships",
+        here.absolute(),
+        DEMO,
+    )
+    return False
 
 
 def demo_in_the_way(path: str | Path) -> str:

@@ -22,7 +22,9 @@ from .command_options import (
     MetadataFile,
     Subset,
     Workers,
+    check_recall_wanted,
     encoder_and_catalogue,
+    factory_of_the_command_line,
     listed_lines,
     refuse_if_none_exists,
     refuse_options_of_others,
@@ -137,7 +139,7 @@ def compact(
     """Fold the changes of an index into new files."""
     from ..search import IndexEditor
 
-    with IndexEditor(index) as editor:
+    with factory_of_the_command_line(), IndexEditor(index) as editor:
         before = editor.index.manifest.generation
         manifest = editor.compact(factory=factory)
     line = (
@@ -153,7 +155,9 @@ def tune(
     index: IndexFolder,
     recall: Annotated[
         float | None,
-        typer.Option("--recall", min=0, max=1, help="Recall@10 wanted; default: as before."),
+        typer.Option(
+            "--recall", help="Recall@10 wanted; default: as before.", callback=check_recall_wanted
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -59,6 +60,29 @@ IndexFolder = Annotated[
     Path, typer.Argument(help="Folder of the index.", show_default=False, callback=_of_text)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def check_recall_wanted(recall: float | None) -> float | None:
+    """Refuse a recall that is no share; 0 would ask for nothing."""
+    from ..search.errors import IndexPlanError
+    from ..search.plan import check_recall
+
+    try:
+        check_recall(1.0 if recall is None else recall)
+    except IndexPlanError as error:
+        raise typer.BadParameter(str(error)) from None
+    return recall
+
+
+@contextmanager
+def factory_of_the_command_line() -> Iterator[None]:
+    """Make a factory string that will not do wrong usage, where it was given with --factory."""
+    from ..search.errors import FactoryError
+
+    try:
+        yield
+    except FactoryError as error:
+        raise typer.BadParameter(str(error), param_hint="'--factory'") from None
 
 
 def encoder_and_catalogue(

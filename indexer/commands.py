@@ -25,7 +25,9 @@ from .command_options import (
     MetadataFile,
     Subset,
     Workers,
+    check_recall_wanted,
     encoder_and_catalogue,
+    factory_of_the_command_line,
     listed_lines,
     print_described,
     refuse_if_none_exists,
@@ -57,7 +59,10 @@ def build(
         int | None, typer.Option("--memory", min=1, help="Most MB for the vectors, for planning.")
     ] = None,
     recall: Annotated[
-        float, typer.Option("--recall", min=0, max=1, help="Recall@10 wanted, for planning.")
+        float,
+        typer.Option(
+            "--recall", help="Recall@10 wanted, for planning.", callback=check_recall_wanted
+        ),
     ] = 0.99,
     encoder_id: EncoderId = None,
     workers: Workers = None,
@@ -85,11 +90,12 @@ def build(
     of_shards = holds_shards(path)
     refuse_options_of_others(of_shards, encoder_id, encoder or kind or subset or metadata)
     if of_shards:
-        report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
+        with factory_of_the_command_line():
+            report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
     else:
         loaded, catalogue = encoder_and_catalogue(encoder, [path], kind, subset, metadata)
         n_workers = default_workers(len(catalogue)) if workers is None else workers
-        with shown_progress("embedding") as progress:
+        with factory_of_the_command_line(), shown_progress("embedding") as progress:
             report = build_index(
                 catalogue, out, encoder=loaded, workers=n_workers, progress=progress, **options
             )

@@ -27,9 +27,11 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from ..encoder.encoder import Encoder, PreparedChroma
 from ..encoder.errors import CoverdexError, IncompatibleError
+from ..search.manifest import MANIFEST_NAME
 from .catalogue import Catalogue, CataloguePart
 from .embedding_shards import (
     FINGERPRINT_KEY,
@@ -38,6 +40,7 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
+from .feature_files import FileListCatalogue
 from .file_names import check_is_text
 from .only_writer import only_writer
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
@@ -131,9 +134,12 @@ def embed_catalogue(
         If the encoder reads another kind of chroma.
     CoverdexError
         If another process writes there, if a reading process is killed, if shards of unknown
-        origin lie in the folder, or if its name is not UTF-8.
+        origin or of other performances lie in the folder, if it is an index, or if its name is not
+        UTF-8.
     """
     check_is_text(folder)
+    if (Path(folder) / MANIFEST_NAME).is_file():
+        raise CoverdexError(f"{folder} is an index; give the shards a folder of their own")
     with only_writer(Path(folder), share):
         return embed_into(
             catalogue,
@@ -143,6 +149,7 @@ def embed_catalogue(
             shard_size=shard_size,
             share=share,
             progress=progress,
+            keep_others=True,
         )
 
 
@@ -155,8 +162,12 @@ def embed_into(
     shard_size: int,
     share: tuple[int, int] = (1, 1),
     progress: ProgressCallback | None,
+    keep_others: bool = False,
 ) -> EmbeddingReport:
-    """Do what :func:`embed_catalogue` does, in a folder that the caller holds."""
+    """Do what :func:`embed_catalogue` does, in a folder that the caller holds.
+
+    Shards of other performances make way, unless the caller wants them kept: then they are refused.
+    """
     if encoder.kind is not catalogue.kind:
         raise IncompatibleError(
             f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads "
@@ -164,6 +175,8 @@ def embed_into(
         )
     position, n_shares = share
     plan = _plan(catalogue.parts(), folder, encoder, shard_size)
+    if keep_others:
+        _refuse_shards_of_others(folder, plan, catalogue)
     ShardPlan(
         source=catalogue.source,
         encoder_id=encoder.id,
@@ -270,6 +283,40 @@ def _embed_shard(
     if progress is not None:
         progress(done + n_seen, total)
     return n_seen
+
+
+def _refuse_shards_of_others(
+    folder: Path, plan: Sequence[_PlannedShard], catalogue: Catalogue
+) -> None:
+    """Refuse a folder whose shards would be lost, and nothing of them used.
+
+    That is so if none is of a part of this catalogue, and they hold none of its performances.
+    Shards of an earlier state of it, or by another encoder, make way.
+    """
+    contents = {shard.contents for shard in plan}
+    ids: set[str] = set()
+    for path in sorted(folder.glob("shard-*.parquet")):
+        try:
+            header = read_shard_header(path)
+        except CoverdexError:  # damaged: nothing to lose
+            continue
+        if header.contents in contents:
+            return
+        if header.fingerprint is not None:
+            ids.update(pq.read_table(path, columns=["performance_id"])[0].to_pylist())
+    if ids and ids.isdisjoint(_ids_of(catalogue)):
+        raise CoverdexError(
+            f"{folder} holds embeddings of {len(ids)} other performances, such as {min(ids)}, and "
+            "they would be lost; give another folder, or name all that is to be in this one at once"
+        )
+
+
+def _ids_of(catalogue: Catalogue) -> Iterator[str]:
+    """Give the ids that the shards of a catalogue will have; a loose file's stands in the file."""
+    yield from (record.performance_id for record in catalogue.performances)
+    if isinstance(catalogue, FileListCatalogue):
+        for record, _ in catalogue:
+            yield record.performance_id
 
 
 def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:

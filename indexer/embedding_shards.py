@@ -39,6 +39,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -189,9 +190,10 @@ def write_shard(
             names = metadata.column_names
             pq.write_table(table, temporary, compression="zstd", use_dictionary=names)
             sync(temporary)
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            temporary.unlink()
         raise
     sync(path.parent)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..search.where_option import check_conditions
 from .command_options import AsJson, IndexFolder
 
 
@@ -41,7 +42,11 @@ def export(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", help="Condition on the candidates of pairs, such as year>=1960."),
+        typer.Option(
+            "--where",
+            help="Condition on the candidates of pairs, such as year>=1960.",
+            callback=check_conditions,
+        ),
     ] = None,
     one_per_work: Annotated[
         bool,

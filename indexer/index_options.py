@@ -46,7 +46,7 @@ class IndexOptions:
 
         Raises
         ------
-        IndexFormatError
+        FactoryError
             If FAISS does not know the factory string, or it does not fit the dimension.
         IndexPlanError
             If ``recall`` is not in (0, 1].

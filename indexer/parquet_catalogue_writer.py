@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..encoder.chroma import Chroma
 from ..encoder.errors import CoverdexError, InvalidChromaError
+from ..search.durability import naming
 from .parquet_catalogue import FORMAT_KEY, FORMAT_VERSION
 from .performance import CHROMA_COLUMNS, PerformanceRecord, records_schema, records_table
 
@@ -136,15 +137,18 @@ class ParquetCatalogueWriter:
             if self._writer is not None:
                 self._writer.close()
         if error is None:
-            self._temporary.replace(self.path)
+            with naming(self.path):
+                self._temporary.replace(self.path)
         else:
             self._temporary.unlink(missing_ok=True)
 
     def _write_row_group(self) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._temporary, self._full_schema(), compression="zstd", write_statistics=False
-            )
+            schema = self._full_schema()
+            with naming(self.path):
+                self._writer = pq.ParquetWriter(
+                    self._temporary, schema, compression="zstd", write_statistics=False
+                )
         schema = self._writer.schema
         metadata_schema = pa.schema([f for f in schema if f.name not in CHROMA_COLUMNS])
         unknown = {n for r in self._records for n in r.extra} - set(metadata_schema.names)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,9 +84,10 @@ def write_rejections(path: str | Path, rejections: Iterable[Rejection]) -> Path:
         with naming(path):
             pq.write_table(table, temporary)
             sync(temporary)
-        temporary.replace(path)
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            temporary.unlink()
         raise
     return path
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .editor import ChangeReport, IndexEditor
     from .errors import (
+        FactoryError,
         IndexExistsError,
         IndexFormatError,
         IndexLockedError,
@@ -54,6 +55,7 @@ _HOME_OF = {
     "Candidate": "candidate",
     "ChangeReport": "editor",
     "Condition": "filters",
+    "FactoryError": "errors",
     "IndexEditor": "editor",
     "IndexLockedError": "errors",
     "IndexPlanError": "errors",
@@ -80,6 +82,7 @@ __all__ = [
     "Candidate",
     "ChangeReport",
     "Condition",
+    "FactoryError",
     "Index",
     "IndexEditor",
     "IndexExistsError",

@@ -9,8 +9,11 @@ import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import category
 
 import typer
+
+from .where_option import check_conditions
 
 if TYPE_CHECKING:
     from .candidate import Candidate
@@ -46,6 +49,7 @@ def query(
             "--where",
             help="Condition on the metadata, such as 'year>=1960' or 'key in C,Am'; repeatable, "
             "and all must hold.",
+            callback=check_conditions,
         ),
     ] = None,
     exclude_work: Annotated[
@@ -173,10 +177,20 @@ def _document(index: Index, asked: dict[str, Any], candidates: list[Candidate]) 
     }
 
 
+def _shown(text: str) -> str:
+    r"""Return text of a catalogue as a cell that shows it, whatever it holds.
+
+    Control signs, which could move the cursor or end the line, become ``\x1b`` and the like, and
+    square brackets no styles.
+    """
+    from rich.markup import escape
+
+    return escape("".join(ascii(c)[1:-1] if category(c) == "Cc" else c for c in text))
+
+
 def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     marks = {True: "[green]yes[/]", False: "[red]no[/]", None: ""}
@@ -187,7 +201,7 @@ def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
         if asked.get(key) is not None
     ]
     table = Table(
-        box=box.SIMPLE_HEAD, title=escape("Nearest to " + " · ".join(known)), title_justify="left"
+        box=box.SIMPLE_HEAD, title=_shown("Nearest to " + " · ".join(known)), title_justify="left"
     )
     for name in ("Rank", "Similarity"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -205,7 +219,7 @@ def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
             candidate.artist,
         )
         row = [str(candidate.rank), f"{candidate.similarity:.4f}"]
-        row += [escape(text or "") for text in texts]
+        row += [_shown(text or "") for text in texts]
         if judged:
             row.append(marks[_is_cover(asked, candidate)])
         table.add_row(*row)

@@ -24,7 +24,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,13 +66,15 @@ def write_file(path: Path, content: bytes) -> None:
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with naming(path), temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with naming(path):
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            temporary.unlink()
         raise
     sync(path.parent)
 
@@ -81,14 +83,24 @@ def write_file(path: Path, content: bytes) -> None:
 def naming(path: Path) -> Iterator[None]:
     """Put the name of a file into what the system says against writing it.
 
-    A full disk is reported by number alone to who writes to an open file.
+    A full disk is reported by number alone to who writes to an open file, and a folder that may not
+    be written with the temporary name, ``.NAME.something``, which nobody asked for.
     """
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        named = error.filename
+        if error.errno is None or not (named is None or _is_temporary(named, path)):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+def _is_temporary(named: str | bytes | int, path: Path) -> bool:
+    """Tell whether the system names what is to become ``path``."""
+    if isinstance(named, int):
+        return False
+    temporary = Path(os.fsdecode(named))
+    return temporary.parent == path.parent and temporary.name.startswith(f".{path.name}.")
 
 
 @contextmanager
@@ -99,7 +111,8 @@ def folder_in_the_making(target: Path) -> Iterator[Path]:
     """
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    with naming(target):
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     folder.chmod(0o777 & ~_umask())  # mkdtemp keeps others out; an index is an ordinary folder
     try:
         yield folder

@@ -233,6 +233,8 @@ class IndexEditor:
 
         Raises
         ------
+        FactoryError
+            When FAISS makes no index of this dimension from the factory string.
         OSError
             When the disk refuses. The index is then what it was, changes included.
         """
@@ -243,8 +245,9 @@ class IndexEditor:
             is_changed = now.is_changed or self._following.log_sequence > 0
             if not is_changed and factory in (None, old.factory):
                 return old
-            planned = "reason" in old.plan
-            manifest = compacted(self._folder, now, factory or (AUTO if planned else old.factory))
+            if factory is None:
+                factory = AUTO if "reason" in old.plan else old.factory
+            manifest = compacted(self._folder, now, factory)
             if self._log is not None:
                 self._log.close()
                 self._log = None

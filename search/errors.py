@@ -11,6 +11,7 @@ from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 
 __all__ = [
     "CoverdexError",
+    "FactoryError",
     "IncompatibleError",
     "IndexExistsError",
     "IndexFormatError",
@@ -30,6 +31,10 @@ class IndexFormatError(CoverdexError):
     message : str
         What was found, what was wanted, what to do.
     """
+
+
+class FactoryError(IndexFormatError, ValueError):
+    """A factory string of which FAISS makes no index of vectors of this dimension."""
 
 
 class IndexExistsError(CoverdexError):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import IndexFormatError
+from .errors import FactoryError, IndexFormatError
 from .inverted_file import inverted_file_in, rotate_without_mean
 from .plan import AUTO, DEFAULT_RECALL, KINDS, Plan, plan
 from .tuning import is_worth_it, measure, training_rows
@@ -23,6 +23,8 @@ from .vectors import faiss
 
 #: Where in its source FAISS found an error, which it says before what the error is.
 _WHERE = re.compile(r"^Error in .* at \S+:\d+: (Error: )?")
+#: Parts of factory strings that FAISS reads and cannot fill: no lists, or too few neighbours.
+_HOLLOW = re.compile(r"IVF0+(?!\d)|(?:HNSW|NSG)(?:0+|0*1)(?!\d)")
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,16 @@ def build_structure(
 
     Raises
     ------
+    FactoryError
+        As :func:`check_factory`.
     IndexFormatError
-        When FAISS does not know the factory string, or there are too few vectors to train it.
+        When there are too few vectors to train it.
     IndexPlanError
         As :func:`~coverdex.search.plan.plan`.
     """
     if factory == AUTO:
         return _build_planned(embeddings, search_parameters, memory, recall)
+    check_factory(factory, embeddings.shape[1])
     index = build_vectors(embeddings, factory)
     said: dict[str, Any] = {}
     if search_parameters is None and _can_be_measured(index, embeddings):
@@ -123,15 +128,22 @@ def check_factory(factory: str, dimension: int) -> None:
 
     Raises
     ------
-    IndexFormatError
-        When FAISS does not know it, it does not fit the dimension, or it is of another metric.
+    FactoryError
+        When FAISS does not know it, it does not fit the dimension, it is of another metric, or it
+        asks for a graph or lists of nothing: FAISS makes those, and fails or ends the process when
+        they are filled.
     """
     if factory == AUTO:
         return
+    if hollow := _HOLLOW.search(factory):
+        raise FactoryError(
+            f"the factory string {factory!r} asks for {hollow[0]}, which cannot hold anything; "
+            "give at least 1 list, as in IVF1024,SQfp16, and at least 2 neighbours, as in HNSW32"
+        )
     try:
         made = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise IndexFormatError(
+        raise FactoryError(
             f"FAISS cannot make {factory!r} of vectors of dimension {dimension}: {_reason(error)}; "
             "give a factory string of FAISS, such as Flat or IVF1024,SQfp16, or auto"
         ) from None
@@ -141,7 +153,7 @@ def check_factory(factory: str, dimension: int) -> None:
 def _check_metric(index: Any, factory: str) -> None:
     """Refuse a structure that FAISS makes under another metric than it was asked for."""
     if index.metric_type != faiss.METRIC_INNER_PRODUCT:
-        raise IndexFormatError(
+        raise FactoryError(
             f"FAISS makes {factory!r} under another metric than the inner product, whatever it is "
             "asked for; give a factory string such as Flat, HNSW32 or IVF1024,SQfp16, or auto"
         )

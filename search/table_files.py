@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 
 from .durability import naming, sync
 from .errors import IndexExistsError, InvalidQueryError
+from .manifest import MANIFEST_NAME
 
 TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
@@ -45,7 +47,7 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     InvalidQueryError
         When the format is unknown, or there is no table.
     IndexExistsError
-        When ``path`` is a folder.
+        When ``path`` is a folder, or a file of an index.
     OSError
         When the disk refuses; ``path`` is then what it was.
     """
@@ -57,27 +59,33 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     target = Path(path).resolve()
     if target.is_dir():
         raise IndexExistsError(f"{path} is a folder; give the name of a file")
+    if target.is_file() and (target.parent / MANIFEST_NAME).is_file():
+        raise IndexExistsError(
+            f"{path} is a file of the index {target.parent.name}; give another name"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     n_rows = 0
     writer: Any = None
     try:
-        with naming(target), temporary.open("wb") as file:
-            for table in tables:
+        with naming(target):
+            with temporary.open("wb") as file:
+                for table in tables:
+                    if writer is None:
+                        writer = writer_of(file, table.schema)
+                    writer.write_table(table)
+                    n_rows += table.num_rows
                 if writer is None:
-                    writer = writer_of(file, table.schema)
-                writer.write_table(table)
-                n_rows += table.num_rows
-            if writer is None:
-                raise InvalidQueryError(
-                    f"no table to write to {path}; give one, without rows if there are none"
-                )
-            writer.close()
-            writer = None
-        sync(temporary)
-        temporary.replace(target)
+                    raise InvalidQueryError(
+                        f"no table to write to {path}; give one, without rows if there are none"
+                    )
+                writer.close()
+                writer = None
+            sync(temporary)
+            temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            temporary.unlink()
         raise
     sync(target.parent)
     return n_rows

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ...indexer.command_options import Subset
 from ..durability_command import durability
 from ..encoder_speed_command import encoder_speed
 from ..evaluator_speed_command import evaluator_speed
@@ -108,11 +109,10 @@ def leakage(
         str | None,
         typer.Option("--encoder", help="Also compare embeddings of this encoder: takes longer."),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
-    subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
-    ] = None,
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
+    subset: Subset = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
+from ...search.durability import naming
 from .comparison import Comparison, compare
 from .figures import draw_all
 from .names import file_name
@@ -50,7 +51,9 @@ def write_report(results: Results, out: str | Path) -> Path:
     refuse_other_folder(out)
     new = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(new, ignore_errors=True)
-    (new / "queries").mkdir(parents=True)
+    with naming(out):
+        new.mkdir(parents=True)
+    (new / "queries").mkdir()
     tables = query_tables(results)
     for name, table in tables.items():
         pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")

@@ -11,7 +11,8 @@ import pytest
 import typer
 from coverdex.benchmarks.commands import evaluate
 from coverdex.benchmarks.metrics import NothingToEvaluateError
-from coverdex.search import write_index
+from coverdex.benchmarks.protocols import PROTOCOLS
+from coverdex.search import IndexExistsError, write_index
 from typer.testing import CliRunner
 
 from .conftest import SIX_NAMES, SIX_WORKS
@@ -92,14 +93,31 @@ def test_an_index_may_be_the_folder_at_hand(tmp_path, monkeypatch):
     assert not list(folder.glob("*per-query*"))
 
 
+def test_what_is_evaluated_is_not_overwritten(asked, tmp_path):
+    for name in ("six.npy", "works.csv"):
+        before = (tmp_path / name).read_bytes()
+        refused = run(*asked, "--per-query", tmp_path / "." / name)
+        assert refused.exit_code == 2
+        assert "would be overwritten" in " ".join(refused.stderr.split())
+        assert (tmp_path / name).read_bytes() == before
+
+
 def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):
     (tmp_path / "six.npy.per-query.parquet").mkdir()
     result = run(*asked, "--json")
     assert json.loads(result.stdout)["mr1"] == pytest.approx(2.2)
     assert "are not saved" in result.stderr
     assert "--per-query" in result.stderr
-    with pytest.raises(OSError, match="six"):
+    with pytest.raises(IndexExistsError, match=r"six.* is a folder; give the name of a file"):
         run(*asked, "--per-query", tmp_path / "six.npy.per-query.parquet")
+
+
+def test_the_option_takes_every_protocol(asked):
+    for name in PROTOCOLS:
+        assert run(*asked, "--protocol", name).exit_code == 0
+    refused = run(*asked, "--protocol", "million-song")
+    assert refused.exit_code == 2
+    assert "covers80" in refused.stderr
 
 
 def test_catalogue_that_is_not_the_protocols_is_marked(asked):

@@ -187,6 +187,12 @@ def test_wrong_training_lists_are_refused(tmp_path):
         read_training_list(tmp_path / "junk.parquet")
 
 
+def test_a_training_list_with_another_ending_is_told_the_forms(tmp_path):
+    (tmp_path / "seen.txt").write_text("work_id\nW_1\n")
+    with pytest.raises(CoverdexError, match=r"give a \.csv, \.tsv or \.parquet file"):
+        read_training_list(tmp_path / "seen.txt")
+
+
 def test_an_index_leads_to_the_list_of_its_encoder(tmp_path):
     shipped = load_checkpoint()
     seen = TrainingList.of([TrainedPerformance("W_1", "T_9", "Unheard")], complete=False)

@@ -189,6 +189,13 @@ def test_lists_of_works_in_every_form(works_file, tmp_path):
     assert read_work_list(tmp_path / "works.tsv") == expected
 
 
+def test_a_list_of_works_with_another_ending_is_told_the_forms(works_file, tmp_path):
+    for name in ("works.txt", "works"):
+        (tmp_path / name).write_bytes(works_file.read_bytes())
+        with pytest.raises(WorkListError, match=r"read from \.csv, \.tsv, \.parquet and .* \.json"):
+            read_work_list(tmp_path / name)
+
+
 def test_wrong_list_of_works_is_refused(tmp_path):
     path = tmp_path / "works.csv"
     path.write_text("work,track\nW_1,P_1\n")

@@ -210,7 +210,17 @@ def test_a_group_in_place_of_the_dataset_is_a_missing_key(tmp_path: Path) -> Non
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_group("hpcp")
+        file.create_group("crema")
+        file["chroma_cens"] = h5py.SoftLink("/crema")
     assert reason_of(path) == "missing-key"
+    with pytest.raises(
+        FeatureFileError, match=r"chroma_cens, which is a link.*hpcp, which is a gr"
+    ):
+        read_chroma(path)
+    with pytest.raises(
+        FeatureFileError, match=r"no dataset crema \(.*crema, which is a group, hpcp"
+    ):
+        read_chroma(path, kind="crema")
 
 
 @pytest.mark.parametrize(

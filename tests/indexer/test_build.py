@@ -305,6 +305,26 @@ def test_something_called_demo_is_told(
     assert len(open_catalogue("demo")) > 0
 
 
+def test_a_folder_without_a_catalogue_does_not_hide_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "notes.txt").write_text("what was shown in the demo")
+    assert len(open_catalogue("demo")) == 140
+    assert f"the folder {tmp_path / 'demo'} holds no catalogue" in caplog.text
+    with pytest.raises(CoverdexError, match="no hpcp features"):
+        open_catalogue(tmp_path / "demo")
+    for inside in ("W_1", "da-tacos_benchmark_subset_crema", "da-tacos_metadata"):
+        (tmp_path / "demo" / inside).mkdir()
+        with pytest.raises(CoverdexError, match="is in the way of the catalogue"):
+            open_catalogue("demo")
+        (tmp_path / "demo" / inside).rmdir()
+    (tmp_path / "demo" / "chroma.parquet").touch()
+    with pytest.raises(CoverdexError, match="is in the way of the catalogue"):
+        open_catalogue("demo")
+
+
 def test_leftovers_of_a_killed_write_are_removed(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:

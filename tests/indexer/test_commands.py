@@ -149,7 +149,7 @@ def test_tune(
     assert answer.document["recall_wanted"] == 0.5
     assert answer.document["search_parameters"] == Index.open(lists).manifest.search_parameters
     assert "nprobe" in run("index", "tune", lists).out
-    assert run("index", "tune", lists, "--recall", "0").code == 1
+    assert run("index", "tune", lists, "--recall", "0").code == 2
     assert run("index", "tune", tmp_path / "none.index").code == 3
 
 
@@ -174,6 +174,35 @@ def test_values_that_no_option_takes_are_wrong_usage(
     refused = run(*export, tmp_path / "pairs.txt", "--pairs", 2)
     assert refused.code == 2
     assert "unknown format 'txt'" in refused.err
+    assert run(*export, tmp_path / "p.csv", "--pairs", 2, "--where", "year").code == 2
+    for recall in ("0", "-0.1", "1.1", "nan"):
+        assert run(*build, "--recall", recall).code == 2
+        assert run("index", "tune", index, "--recall", recall).code == 2
+
+
+@pytest.mark.parametrize("factory", ["Fat", "", "PQ3", "IVF0,Flat", "HNSW0", "HNSW1", "NSG01"])
+def test_a_factory_string_that_will_not_do_is_wrong_usage(
+    index: Path,
+    datacos: DatacosFolder,
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    run: Run,
+    factory: str,
+) -> None:
+    out, shards = tmp_path / "new.index", tmp_path / "shards"
+    encoder = ["--encoder", tiny_checkpoint]
+    assert run("embed", datacos.root, "--out", shards, *encoder).code == 0
+    refusals = [
+        run("index", "build", datacos.root, "--out", out, "--factory", factory, *encoder),
+        run("index", "build", shards, "--out", out, "--factory", factory),
+    ]
+    assert run("index", "remove", index, "P_00").code == 0
+    refusals.append(run("index", "compact", index, "--factory", factory))
+    for refused in refusals:
+        assert refused.code == 2
+        assert "Invalid value for '--factory'" in refused.err
+    assert not out.exists()
+    assert run("index", "verify", index).code == 0
 
 
 def test_embedding_nothing_fails(tmp_path: Path, tiny_checkpoint: Path, run: Run) -> None:
@@ -190,6 +219,37 @@ def test_embedding_nothing_fails(tmp_path: Path, tiny_checkpoint: Path, run: Run
     assert run("embed", absent, good, *options).code == 0
     assert run("embed", absent, good, *options, "--strict").code == 1
     assert run("embed", good, *options, "--share", "2/2").code == 0  # which is of nothing
+
+
+def test_shards_of_other_performances_are_not_lost(
+    tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    one, other = (
+        write_feature_file(tmp_path / f"{name}.h5", "W_1", name, hpcp=made_up_chroma(seed))
+        for seed, name in enumerate(("P_1", "P_2"))
+    )
+    shards = tmp_path / "shards"
+    options = ["--out", shards, "--encoder", tiny_checkpoint]
+    assert run("embed", one, *options).code == 0
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    refused = run("embed", other, *options)
+    assert refused.code == 1
+    assert f"{shards} holds embeddings of 1 other performances, such as P_1" in refused.err
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    assert run("embed", one, *options).code == 0
+    assert run("embed", one, other, *options).out.startswith("embedded 2 performances")
+    (shards / "shard-00000.parquet").write_bytes(b"damaged")
+    assert run("embed", other, *options).code == 0
+
+
+def test_an_index_is_no_place_for_shards(
+    index: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
+) -> None:
+    before = sorted(path.name for path in index.iterdir())
+    refused = run("embed", datacos.root, "--out", index, "--encoder", tiny_checkpoint)
+    assert refused.code == 1
+    assert f"{index} is an index; give the shards a folder of their own" in refused.err
+    assert sorted(path.name for path in index.iterdir()) == before
 
 
 def test_what_the_plan_of_shards_rejected_is_told(

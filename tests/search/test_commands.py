@@ -48,6 +48,17 @@ def test_square_brackets_in_titles_are_text(catalogue: MadeUp, tmp_path: Path) -
     assert "[bold]Hey[/bold] [Live]" in ask(tmp_path / "i", "--performance", "P_1").stdout
 
 
+def test_control_signs_in_titles_do_not_reach_the_terminal(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    titles = ["Hey\x1b[2J\nJude\x07 über"] * 120
+    table = catalogue.performances.drop(["title"]).append_column("title", [titles])
+    catalogue.write(tmp_path / "i", performances=table)
+    shown = ask(tmp_path / "i", "--performance", "P_1", "--top", "2").stdout
+    assert shown.count(r"Hey\x1b[2J\nJude\x07 über") == 3
+    assert not set("\x1b\x07") & set(shown)
+
+
 def test_filters_and_files(written: Path, tmp_path: Path) -> None:
     filters = ["--where", "key in C,G", "--where", "year>=1900", "--one-per-work"]
     out = tmp_path / "found.csv"
@@ -79,6 +90,10 @@ def test_wrong_usage_is_exit_code_2(written: Path) -> None:
     assert ask(written, "--performance", "P_1", "--hpcp", "a.h5").exit_code == 2
     assert ask(written, "--performance", "P_1", "--frame-rate", "10").exit_code == 2
     assert ask(written, "--performance", "P_1", "--top", "0").exit_code == 2
+    for condition in ("year", "year==1960", "key in (C,Am)", "year>=null", ""):
+        refused = ask(written, "--performance", "P_1", "--where", "year>1", "--where", condition)
+        assert refused.exit_code == 2
+        assert "Invalid value for '--where'" in refused.stderr
 
 
 def test_what_is_not_there_is_not_found(written: Path, tmp_path: Path) -> None:

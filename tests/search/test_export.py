@@ -283,3 +283,12 @@ def test_an_index_that_is_made_of_an_export_finds_its_encoder(index: Index, tmp_
     for path in (exported, index.path / "embeddings.parquet"):
         contents = read_shards_at(path)
         assert (contents.encoder_id, contents.encoder_name) == (ENCODER_ID, "made-up")
+
+
+def test_a_table_replaces_no_file_of_an_index(catalogue: MadeUp, tmp_path: Path) -> None:
+    catalogue.write(tmp_path / "my.index")
+    for path in (tmp_path / "my.index").iterdir():
+        before = path.read_bytes()
+        with pytest.raises(IndexExistsError, match=r"is a file of the index my\.index"):
+            write_table([pa.table({"n": [1]})], path, file_format="csv")
+        assert path.read_bytes() == before
