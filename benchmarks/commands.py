@@ -251,6 +251,8 @@ def describe(
     from .dataset_reading import read_durations, read_track
     from .drawing import require_matplotlib
 
+    if figures is None and track is not None:
+        raise typer.BadParameter("--track says whose chroma is drawn, and goes with --figures")
     if figures is not None:
         require_matplotlib()
     catalogue = open_catalogue(path, kind=kind, subset=subset)

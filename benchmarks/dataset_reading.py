@@ -39,7 +39,8 @@ def read_track(
     for record, chroma in catalogue:
         if performance_id in (None, record.performance_id):
             return record, chroma
+    there = [record.performance_id for record in catalogue.performances[:3]]
     raise NotFoundError(
         f"{catalogue.source} has no readable performance {performance_id or ''}".rstrip()
-        + "; 'coverdex index info' lists ids"
+        + (f"; give an id such as {', '.join(there)}" if there else "")
     )

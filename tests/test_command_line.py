@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.cli import app
+from coverdex.encoder import NotFoundError
 from coverdex.search import write_index
 from typer.testing import CliRunner
 
@@ -104,3 +105,12 @@ def test_kinds_and_subsets_that_there_are_not_are_wrong_usage(command: list[str]
         refused = CliRunner().invoke(app, [*command, "demo", *option])
         assert refused.exit_code == 2
         assert f"Invalid value for '{option[0]}'" in refused.stderr
+
+
+def test_a_contender_that_there_is_not_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    for more in (["--prepare"], ["--part", "query"]):
+        arguments = ["benchmark", "speed", "--work", str(tmp_path), "--contender", "nobody", *more]
+        error = CliRunner().invoke(app, arguments).exception
+        assert isinstance(error, NotFoundError)
+        assert "no contender 'nobody'" in str(error)
+    assert not list(tmp_path.iterdir())

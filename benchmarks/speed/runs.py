@@ -38,6 +38,11 @@ class SpeedRun:
         Of the part ``batch``.
     rounds : int or None
         Of each measurement; each part's own if None.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no contender of a name; said before hours are spent on vectors.
     """
 
     work: Path
@@ -53,6 +58,10 @@ class SpeedRun:
     contenders: tuple[str, ...]
     threads: int
     rounds: int | None
+
+    def __post_init__(self) -> None:
+        if self.contenders:
+            self._contenders()
 
     @cached_property
     def data(self) -> RealEmbeddings:

@@ -99,8 +99,14 @@ def test_table_without_reading(catalogue):
 
 
 def test_track_that_is_not_there(catalogue):
-    with pytest.raises(NotFoundError, match="P_99"):
+    with pytest.raises(NotFoundError, match=r"P_99; give an id such as P_\d"):
         read_track(open_catalogue(catalogue), "P_99")
+
+
+def test_a_track_that_is_not_drawn_is_wrong_usage(catalogue):
+    refused = CliRunner().invoke(datasets, ["describe", str(catalogue), "--track", "P_4"])
+    assert refused.exit_code == 2
+    assert "goes with --figures" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize("title", [r"$ave \foo{ $ome", "Ca$h % $", "A$AP and Ke$ha", r"\$1 $"])
