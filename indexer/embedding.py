@@ -130,8 +130,8 @@ def embed_catalogue(
     IncompatibleError
         If the encoder reads another kind of chroma.
     CoverdexError
-        If another process writes there, if a reading process is killed, if shards of unknown
-        origin lie in the folder, or if its name is not UTF-8.
+        If another process writes there, if a reading process is killed, if shards of another
+        catalogue or of unknown origin lie in the folder, or if its name is not UTF-8.
     """
     check_is_text(folder)
     with only_writer(Path(folder), share):
@@ -143,6 +143,7 @@ def embed_catalogue(
             shard_size=shard_size,
             share=share,
             progress=progress,
+            may_replace=False,
         )
 
 
@@ -155,8 +156,12 @@ def embed_into(
     shard_size: int,
     share: tuple[int, int] = (1, 1),
     progress: ProgressCallback | None,
+    may_replace: bool = True,
 ) -> EmbeddingReport:
-    """Do what :func:`embed_catalogue` does, in a folder that the caller holds."""
+    """Do what :func:`embed_catalogue` does, in a folder that the caller holds.
+
+    With ``may_replace``, shards of another catalogue make way for those of this one.
+    """
     if encoder.kind is not catalogue.kind:
         raise IncompatibleError(
             f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads "
@@ -164,13 +169,16 @@ def embed_into(
         )
     position, n_shares = share
     plan = _plan(catalogue.parts(), folder, encoder, shard_size)
-    ShardPlan(
+    stated = ShardPlan(
         source=catalogue.source,
         encoder_id=encoder.id,
         n_shards=len(plan),
         rejections=catalogue.found_when_opened,
         contents=tuple(shard.contents for shard in plan),
-    ).write(folder)
+    )
+    if not may_replace:
+        _refuse_to_replace(folder, stated)
+    stated.write(folder)
     if n_shares == 1:
         _remove_leftovers(folder, keep=plan)
     plan = plan[position - 1 :: n_shares]
@@ -272,13 +280,37 @@ def _embed_shard(
     return n_seen
 
 
+def _refuse_to_replace(folder: Path, plan: ShardPlan) -> None:
+    """Refuse a folder with shards of another catalogue, which may have taken hours to make.
+
+    Of another name, that is, and with no part in common: a catalogue may be moved, or grow.
+    """
+    try:
+        there = ShardPlan.read(folder)
+    except CoverdexError:  # damaged; it is written anew
+        return
+    if there is None or there.source == plan.source or there.encoder_id != plan.encoder_id:
+        return
+    shards = [folder / shard_name(number) for number in range(there.n_shards)]
+    if not set(there.contents) & set(plan.contents) and any(shard.exists() for shard in shards):
+        raise CoverdexError(
+            f"{folder} holds shards of the catalogue {there.source}, which those of {plan.source} "
+            "would replace; give a folder for each catalogue, or remove this one"
+        )
+
+
 def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:
     """Remove shards of an earlier, longer catalogue, and files that a killed run left half."""
     for path in folder.glob(".shard-*.parquet.tmp"):
         path.unlink()
     planned = {shard.path for shard in keep}
     for path in set(folder.glob("shard-*.parquet")) - planned:
-        header = read_shard_header(path)
+        try:
+            header = read_shard_header(path)
+        except CoverdexError:  # which says to make it again, and this catalogue has no such shard
+            raise CoverdexError(
+                f"{path} is damaged, and none of this catalogue's shards; remove it"
+            ) from None
         if header.fingerprint is None:
             raise CoverdexError(
                 f"{path} was not made by Coverdex and would be mixed with this catalogue's shards; "

@@ -69,6 +69,27 @@ def test_shards_hold_what_the_encoder_says(
         assert vector == pytest.approx(tiny_encoder.embed(chroma), abs=1e-5)
 
 
+def test_another_catalogue_does_not_replace_what_is_there(
+    catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    first = embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+    before = written_at(first)
+    other = made_up_catalogue(tmp_path / "other", n_works=3)
+    with pytest.raises(CoverdexError, match=r"of the catalogue .*da-tacos, .* a folder for each"):
+        embed(other, tmp_path / "shards", tiny_encoder, shard_size=4)
+    assert written_at(first) == before
+    assert len(read_shards(find_shards(tmp_path / "shards")).embeddings) == 24
+    # The same one elsewhere goes on, and a damaged plan is in nobody's way.
+    catalogue_folder.root.rename(tmp_path / "moved")
+    (tmp_path / "da-tacos").symlink_to(tmp_path / "moved")
+    moved = embed_catalogue(
+        open_catalogue(tmp_path / "moved"), tmp_path / "shards", encoder=tiny_encoder, shard_size=8
+    )
+    assert moved.n_embedded == 24
+    (tmp_path / "shards" / "plan.json").write_text("{")
+    assert embed(other, tmp_path / "shards", tiny_encoder, shard_size=4).n_embedded == 6
+
+
 def test_what_is_there_is_kept(
     catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
@@ -113,7 +134,8 @@ def test_a_shorter_catalogue_leaves_no_old_shards(
     catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
     embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
-    smaller = made_up_catalogue(tmp_path / "smaller", n_works=4)
+    shutil.rmtree(catalogue_folder.root)
+    smaller = made_up_catalogue(catalogue_folder.root, n_works=4)
     (tmp_path / "shards" / ".shard-00000.parquet.tmp").write_bytes(b"left by a kill")
     report = embed(smaller, tmp_path / "shards", tiny_encoder)
     assert names(report.folder) == ["shard-00000.parquet"]
@@ -121,6 +143,9 @@ def test_a_shorter_catalogue_leaves_no_old_shards(
     stranger = {"performance_id": ["P_1"], "embedding": [[1.0]]}
     pq.write_table(pa.table(stranger), report.folder / "shard-00001.parquet")
     with pytest.raises(CoverdexError, match="not made by Coverdex"):
+        embed(smaller, tmp_path / "shards", tiny_encoder)
+    (report.folder / "shard-00001.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(CoverdexError, match=r"shard-00001\.parquet is damaged, .* remove it"):
         embed(smaller, tmp_path / "shards", tiny_encoder)
 
 
