@@ -367,6 +367,16 @@ def test_shards_may_differ_in_what_can_be_null(tmp_path: Path) -> None:
     assert held[4:] == [[{"a": None, "b": "z"}, None], None]
 
 
+def test_categories_go_with_text_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    foreign(folder / "a.parquet", unit(2), key=pa.array(["C", None]).dictionary_encode())
+    foreign(folder / "b.parquet", unit(2), key=["C", "Am"])
+    (folder / "._a.parquet").write_bytes(b"\0\5\x16\7 as macOS leaves it beside a copied file")
+    assert holds_shards(folder)
+    key = read_shards(find_shards(folder)).performances.column("key")
+    assert (key.type, key.to_pylist()) == (pa.string(), ["C", None, "C", "Am"])
+
+
 def test_ids_of_another_type_are_refused(tmp_path: Path) -> None:
     path = foreign(tmp_path / "a.parquet", unit(2))
     pq.write_table(pq.read_table(path).set_column(0, "performance_id", pa.array([0.5, 1])), path)
