@@ -66,7 +66,7 @@ def holds_shards(path: str | Path) -> bool:
     """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma."""
     path = Path(path)
     if path.is_dir():
-        return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, path.glob("*.parquet")))
+        return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, _visible_parquet(path)))
     return path.suffix == ".parquet" and path.is_file() and _has_embeddings(path)
 
 
@@ -90,7 +90,7 @@ def find_shards(path: str | Path) -> list[Path]:
         return [path]
     plan = ShardPlan.read(path)
     if plan is None:
-        found = sorted(path.glob("*.parquet"))
+        found = _visible_parquet(path)
         for shard in found:
             check_is_text(shard)
         return found
@@ -103,6 +103,11 @@ def find_shards(path: str | Path) -> list[Path]:
         )
     _refuse_stale(path, shards, plan)
     return shards
+
+
+def _visible_parquet(folder: Path) -> list[Path]:
+    """Return the Parquet files of a folder, sorted; hidden ones, as macOS leaves them, are none."""
+    return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
 def _refuse_stale(folder: Path, shards: Sequence[Path], plan: ShardPlan) -> None:
@@ -242,8 +247,12 @@ def _read_shard(path: Path) -> _Shard:
     table = table.set_column(
         table.column_names.index("performance_id"), "performance_id", _ids(table, path)
     )
-    for position, name in enumerate(table.column_names):  # another shard may have nulls there
-        table = table.set_column(position, name, with_nulls_allowed(table.column(position)))
+    for position, name in enumerate(table.column_names):
+        # Another shard may have nulls there, or plain text instead of categories.
+        column = with_nulls_allowed(table.column(position))
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        table = table.set_column(position, name, column)
     ids = table.column("performance_id").to_pylist()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)  # also true for NaN

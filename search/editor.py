@@ -194,6 +194,8 @@ class IndexEditor:
 
         Raises
         ------
+        IndexFormatError
+            When an id is not text; nothing is removed then.
         OSError
             When the disk refuses. The index is then what it was.
         """
@@ -202,6 +204,11 @@ class IndexEditor:
         with self._guard:
             now = self._ready()
             names = list(dict.fromkeys(performance_ids))
+            for name in names:
+                if not isinstance(name, str):
+                    raise IndexFormatError(
+                        f"{name!r} is no performance id; give text, such as 'P_22'"
+                    )
             there = [name for name in names if now.find(name) is not None]
             if there:
                 self._append(
@@ -352,5 +359,6 @@ class IndexEditor:
 def _ids(performances: pa.Table) -> list[str]:
     if "performance_id" not in performances.column_names:
         raise IndexFormatError("a performance has no id; every row needs its performance_id")
-    names: list[str] = performances.column("performance_id").to_pylist()
+    ids, _ = normalised(performances.select(["performance_id"]))  # as text, if they are numbers
+    names: list[str] = ids.column("performance_id").to_pylist()
     return names

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .answering import NO_ROWS, Terms, answer, answers, plain_answer
 from .candidate import Candidate
-from .errors import IncompatibleError, NotFoundError
+from .errors import IncompatibleError, InvalidQueryError, NotFoundError
 from .following import Following
 from .manifest import Manifest
 from .queries import (
@@ -148,6 +148,8 @@ class Index:
         ------
         NotFoundError
             When the index has no such performance.
+        InvalidQueryError
+            When the id is not text.
         """
         now = self._now()
         return now.embedding(self._row(now, performance_id))
@@ -159,6 +161,8 @@ class Index:
         ------
         NotFoundError
             When the index has no such performance.
+        InvalidQueryError
+            When the id is not text.
         """
         now = self._now()
         return now.metadata(self._row(now, performance_id))
@@ -283,6 +287,10 @@ class Index:
         return self._following.snapshot()
 
     def _row(self, now: Snapshot, performance_id: str) -> int:
+        if not isinstance(performance_id, str):
+            raise InvalidQueryError(
+                f"{performance_id!r} is no performance id; give text, such as 'P_22'"
+            )
         row = now.find(performance_id)
         if row is None:
             raise NotFoundError(f"the index {self.path} has no performance {performance_id!r}")

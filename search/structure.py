@@ -198,6 +198,6 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     except RuntimeError as error:
         raise IndexFormatError(
             f"FAISS cannot make {factory!r} of {n} vectors of dimension {dimension}: "
-            f"{_reason(error)}"
+            f"{_reason(error)}; give another factory string, such as Flat, or auto"
         ) from None
     return index

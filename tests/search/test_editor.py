@@ -16,6 +16,7 @@ from coverdex.search import (
     IndexEditor,
     IndexFormatError,
     IndexPlanError,
+    InvalidQueryError,
     PerformanceExistsError,
     following,
     verify_index,
@@ -478,3 +479,21 @@ def test_an_index_whose_log_is_another_ones_by_now_is_opened_as_it_then_is(
     monkeypatch.setattr(following.Following, "_read_log_on", replaced_just_before)
     assert len(following_one) == 8
     assert following_one.manifest.dimension == 32
+
+
+def test_ids_that_are_no_text_are_refused_or_become_it(folder: Path) -> None:
+    with IndexEditor(folder) as editor:
+        for wrong in (5, None, b"P_1"):
+            with pytest.raises(IndexFormatError, match="is no performance id; give text"):
+                editor.remove(["P_1", wrong])  # type: ignore[list-item]
+            for ask in (editor.index.search_by_id, editor.index.embedding, editor.index.metadata):
+                with pytest.raises(InvalidQueryError, match="is no performance id; give text"):
+                    ask(wrong)  # type: ignore[arg-type]
+        assert "P_1" in editor.index
+        for number in range(2):  # as whole numbers from a table of somebody else
+            table = pa.table({"performance_id": [7, 8], "year": [1960 + number] * 2})
+            change = editor.update if number else editor.add
+            change(table, vectors(2), encoder_id=ENCODER_ID)
+            assert editor.index.metadata("7")["year"] == 1960 + number
+        with pytest.raises(IndexFormatError, match="has no id"):
+            editor.update([{"performance_id": None}], vectors(1), encoder_id=ENCODER_ID)
