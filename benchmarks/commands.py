@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -55,7 +55,8 @@ def evaluate(
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="da-tacos-benchmark, covers80 or any.")
+        Literal["da-tacos-benchmark", "covers80", "any"],
+        typer.Option("--protocol", help="What the catalogue is to be."),
     ] = "any",
     ids: Annotated[
         str | None,
@@ -231,10 +232,12 @@ def describe(
             "--read/--no-read", help="Read every performance, for durations and what is broken."
         ),
     ] = True,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
     subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+        Literal["benchmark", "coveranalysis"] | None,
+        typer.Option("--subset", help="Which subset, for a folder that holds both."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

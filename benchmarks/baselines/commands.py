@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -42,10 +42,12 @@ def evaluate_systems(
             "repeated. Default: coverdex-64, in a checkout siamese-cnn too, 2DFTM and Qmax.",
         ),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
     subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+        Literal["benchmark", "coveranalysis"] | None,
+        typer.Option("--subset", help="Which subset, for a folder that holds both."),
     ] = None,
     metadata: Annotated[
         Path | None, typer.Option("--metadata", help="Metadata file, where not at its place.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -108,10 +108,12 @@ def leakage(
         str | None,
         typer.Option("--encoder", help="Also compare embeddings of this encoder: takes longer."),
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="Kind of chroma to read.")] = "hpcp",
+    kind: Annotated[
+        Literal["hpcp", "crema", "cens"], typer.Option("--kind", help="Kind of chroma to read.")
+    ] = "hpcp",
     subset: Annotated[
-        str | None,
-        typer.Option("--subset", help="benchmark or coveranalysis, for a folder that holds both."),
+        Literal["benchmark", "coveranalysis"] | None,
+        typer.Option("--subset", help="Which subset, for a folder that holds both."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
