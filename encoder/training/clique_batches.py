@@ -245,7 +245,9 @@ def _cliques(
     for row, work in enumerate(tracks.works):
         rows.setdefault(work, []).append(row)
     cliques = {work: np.array(of_work) for work, of_work in rows.items() if len(of_work) > 1}
-    part = split_works(list(cliques), held_out, seed)
+    groups = groups_by_title([[tracks.titles[t] for t in of_work] for of_work in cliques.values()])
+    group_of = dict(zip(cliques, groups.tolist(), strict=True))
+    part = split_works(list(cliques), held_out, seed, group_of=group_of)
     trained = [cliques[work] for work in sorted(cliques) if part[work] == TRAIN]
     held = [cliques[work] for work in sorted(cliques) if part[work] != TRAIN]
     return trained, held

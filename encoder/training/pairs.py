@@ -49,7 +49,13 @@ PAIR_SCHEMA = pa.schema(
 )
 
 
-def split_works(works: Sequence[str], held_out: float, seed: int) -> dict[str, str]:
+def split_works(
+    works: Sequence[str],
+    held_out: float,
+    seed: int,
+    *,
+    group_of: Mapping[str, int] | None = None,
+) -> dict[str, str]:
     """Divide works into training and held-out ones.
 
     Parameters
@@ -60,6 +66,9 @@ def split_works(works: Sequence[str], held_out: float, seed: int) -> dict[str, s
         Share of the works that are held out, 0 to below 1.
     seed : int
         Decides which.
+    group_of : mapping of str to int, optional
+        Works with equal numbers may be the same one (:mod:`.same_titles`). A work that was to be
+        held out is trained on if another of its group is: it would be no unseen one.
 
     Returns
     -------
@@ -72,6 +81,9 @@ def split_works(works: Sequence[str], held_out: float, seed: int) -> dict[str, s
     chosen = np.random.default_rng([seed, 0]).permutation(len(distinct))
     n_held_out = round(held_out * len(distinct))
     held = {distinct[i] for i in chosen[:n_held_out]}
+    if group_of is not None:
+        trained = {group_of[work] for work in distinct if work not in held}
+        held = {work for work in held if group_of[work] not in trained}
     return {work: HELD_OUT if work in held else TRAIN for work in distinct}
 
 
@@ -114,8 +126,9 @@ def make_pairs(
         raise TrainingError(
             f"dissimilar_percentage is {dissimilar_percentage!r}; give 0 to below 100"
         )
-    split_of = split_works(list(work_of.values()), held_out, seed)
     group_of = _groups(work_of, titles or {})
+    group_of_work = {work: group_of[performance] for performance, work in work_of.items()}
+    split_of = split_works(list(work_of.values()), held_out, seed, group_of=group_of_work)
     rng = np.random.default_rng([seed, 1])
     rows: list[tuple[str, str]] = []
     for split in (TRAIN, HELD_OUT):

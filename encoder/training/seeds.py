@@ -18,6 +18,7 @@ from ..errors import NotFoundError, TrainingError
 from .corpus import Version
 from .corpus_charts import read_chart_table
 from .corpus_tables import read_note_table
+from .sampler import title_key
 
 
 def read_seeds(paths: Iterable[Path]) -> list[Version]:
@@ -101,7 +102,8 @@ def hold_out(
     Returns
     -------
     kept, held : list of Version
-        No work is in both.
+        No work is in both, nor one that may be the same as one of the other
+        (:func:`.sampler.title_key`): what is held out of one collection is kept out of all.
     """
     counts = Counter(v.work_id for v in versions if v.corpus == corpus)
     several = sorted(w for w, n in counts.items() if n >= 2)
@@ -111,7 +113,8 @@ def hold_out(
             "versions or more"
         )
     held = set(np.random.default_rng(seed).choice(several, n_works, replace=False).tolist())
+    unseen = {title_key(work) for work in held}
     return (
-        [v for v in versions if v.work_id not in held],
+        [v for v in versions if title_key(v.work_id) not in unseen],
         [v for v in versions if v.work_id in held],
     )

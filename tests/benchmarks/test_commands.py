@@ -130,6 +130,26 @@ def test_unknown_code_is_a_usage_error(asked):
     assert run(*asked, "--as", "nobody").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "a.npy", "--protocol", "million-song"],
+        ["datasets", "describe", "demo", "--kind", "mfcc"],
+        ["datasets", "describe", "demo", "--subset", "train"],
+        ["benchmark", "leakage", "demo", "--kind", "mfcc"],
+        ["benchmark", "leakage", "demo", "--subset", "train"],
+        ["encoder", "evaluate", "demo", "--kind", "mfcc"],
+        ["encoder", "evaluate", "demo", "--subset", "train"],
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_a_usage_error(arguments):
+    from coverdex.cli import app as whole
+
+    result = CliRunner().invoke(whole, arguments)
+    assert result.exit_code == 2, result.output
+    assert arguments[-1] in result.output
+
+
 def test_nothing_to_look_for(tmp_path):
     np.save(tmp_path / "two.npy", np.eye(2))
     (tmp_path / "works.csv").write_text("work_id,performance_id\na,1\nb,2\n")

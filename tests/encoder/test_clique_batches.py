@@ -132,6 +132,10 @@ def test_works_of_one_title_do_not_meet(recordings: SourceContext, tmp_path: Pat
         batch = source.batch(step)
         found = [whose(source, batch.x[i, : batch.n_valid[i]].numpy()) for i in range(4)]
         assert len({"W_0", "W_7"} & {source.tracks.works[t] for t in found}) < 2
+    for seed in range(8):
+        seeded = replace(recordings, seed=seed)
+        divided = build(tmp_path, seeded, benchmark=False, held_out=0.5, works_per_batch=2)
+        assert len({"W_0", "W_7"} & set(divided.work_ids)) != 1  # nor is one held out alone
 
 
 def whose(source: CliqueBatches, view: np.ndarray) -> int:

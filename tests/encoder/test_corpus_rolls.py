@@ -124,6 +124,18 @@ def test_held_out_works_have_several_versions_and_are_gone() -> None:
         hold_out(versions, corpus="c", n_works=4, seed=1)
 
 
+def test_a_held_out_work_is_trained_on_under_no_other_id() -> None:
+    versions = [version(w, f"{w}.{k}") for w in ("jazz_unit7", "jazz_oleo") for k in range(2)]
+    others = [
+        version("coco_X_Oleo_1999", "1", corpus="songs"),
+        version("jazz_unitseven", "1", corpus="other charts"),
+        version("jazz_stardust", "1", corpus="other charts"),
+    ]
+    kept, held = hold_out(versions + others, corpus="c", n_works=2, seed=1)
+    assert held == versions
+    assert kept == others[2:]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

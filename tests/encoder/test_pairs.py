@@ -127,3 +127,26 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"performance_a": ["P_1"]}), path)
     with pytest.raises(TrainingError, match="performance_b"):
         read_pairs(path)
+
+
+def test_no_work_is_held_out_that_may_be_a_trained_one() -> None:
+    works = [f"W_{i}" for i in range(20)]
+    plain = split_works(works, 0.5, seed=3)
+    assert split_works(works, 0.5, seed=3, group_of={w: i for i, w in enumerate(works)}) == plain
+    twins = {work: i // 2 for i, work in enumerate(works)}
+    split = split_works(works, 0.5, seed=3, group_of=twins)
+    for one, other in zip(works[::2], works[1::2], strict=True):
+        alone = plain[one] != plain[other]
+        assert split[one] == split[other] == (TRAIN if alone else plain[one])
+    assert HELD_OUT in split.values()
+
+
+def test_pairs_of_held_out_works_are_of_other_titles_than_those_of_training() -> None:
+    work_of = {f"P_{i}_{k}": f"W_{i}" for i in range(20) for k in range(2)}
+    titles = {p: f"Song {int(w[2:]) // 2}" for p, w in work_of.items()}
+    rows = make_pairs(work_of, held_out=0.5, seed=3, titles=titles).to_pylist()
+    heard: dict[str, set[str | None]] = {TRAIN: set(), HELD_OUT: set()}
+    for row in rows:
+        heard[row["split"]] |= {titles[row["performance_a"]], titles[row["performance_b"]]}
+    assert heard[HELD_OUT]
+    assert not heard[TRAIN] & heard[HELD_OUT]
