@@ -10,6 +10,7 @@ import torch
 from coverdex.encoder import Encoder
 from coverdex.encoder.architectures import build_architecture
 from coverdex.encoder.encoder import padded
+from coverdex.encoder.ensemble import Ensemble
 from coverdex.encoder.equivariant_cnn import EquivariantCNN
 from coverdex.encoder.equivariant_inference import EquivariantInference, Places
 from hypothesis import given, settings
@@ -133,8 +134,12 @@ def test_the_shipped_encoder_runs_it() -> None:
     encoder = Encoder.load("coverdex-64")
     tracks = tracks_of([900, 1, 333], seed=3)
     expected = encoder.network(*padded(tracks))
+    assert isinstance(encoder.network, Ensemble)
+    for member in encoder.network.members:
+        assert isinstance(member, EquivariantCNN)
+        assert isinstance(member.for_inference(), EquivariantInference)
     inference = encoder.network.for_inference()
-    assert isinstance(inference, EquivariantInference)
+    assert inference is not None
     np.testing.assert_allclose(inference(tracks), expected, atol=1e-5)
     np.testing.assert_array_equal(encoder._embed_batch(tracks), inference(tracks))
 

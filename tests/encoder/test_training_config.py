@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from coverdex.encoder import NotFoundError, TrainingError
 from coverdex.encoder.training import read_config
-from coverdex.encoder.training.config import parse_config
+from coverdex.encoder.training.config import TrainingConfig, parse_config
+from coverdex.encoder.training.joining import JoinConfig, read_join
 from coverdex.encoder.training.soup import SoupConfig, read_soup
 
 MINIMAL = """
@@ -146,9 +147,12 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
         tables = tomllib.loads(path.read_text())
         if "designs" in tables:  # see test_design_search
             continue
-        is_soup = "checkpoints" in tables
-        config = read_soup(path) if is_soup else read_config(path)
-        if isinstance(config, SoupConfig):
+        config: SoupConfig | JoinConfig | TrainingConfig
+        if "checkpoints" in tables:
+            config = read_join(path) if "data" in tables else read_soup(path)
+        else:
+            config = read_config(path)
+        if not isinstance(config, TrainingConfig):
             for name in config.checkpoints:  # each is made by a configuration beside it
                 made_by = path.with_name(f"{Path(name).parent.name}.toml")
                 assert read_config(made_by).name == made_by.stem
