@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from coverdex.indexer import (
     embed_catalogue,
     embedding_shards,
     open_catalogue,
+    preparation,
     read_shards,
 )
 from coverdex.indexer.embedding_shards import read_shard_header
@@ -262,6 +265,14 @@ def test_processes_give_what_one_process_gives(
             assert np.array_equal(one.values, other.values)
         else:
             assert one == other
+
+
+def test_readers_give_way_to_the_encoder() -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=preparation._start_reading_process
+    ) as pool:
+        assert pool.submit(os.nice, 0).result() == min(19, os.nice(0) + preparation.GIVE_WAY)
 
 
 def unit(n: int, dimension: int = 64, seed: int = 0) -> np.ndarray:
