@@ -26,7 +26,11 @@ app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
-
+NamesCheckpoints = Annotated[Path, typer.Argument(help="A TOML file that names checkpoints.")]
+MadeFolder = Annotated[
+    Path | None, typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out.")
+]
+ReplaceCheckpoint = Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")]
 
 #: Corpora that ``train`` knows by name, and their configurations.
 CORPORA = {"da-tacos:coveranalysis": "coverdex-64-da-tacos.toml"}
@@ -133,12 +137,9 @@ def _of_corpus(corpus: str, data: Path | None, ids: Path | None) -> tuple[Path, 
 @app.command()
 def average(
     ctx: typer.Context,
-    config: Annotated[Path, typer.Argument(help="A TOML file that names checkpoints.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")] = False,
+    config: NamesCheckpoints,
+    out: MadeFolder = None,
+    overwrite: ReplaceCheckpoint = False,
 ) -> None:
     """Average the weights of checkpoints that went on from the same ones."""
     from .training.soup import make_soup, read_soup
@@ -152,12 +153,9 @@ def average(
 @app.command()
 def join(
     ctx: typer.Context,
-    config: Annotated[Path, typer.Argument(help="A TOML file that names checkpoints.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")] = False,
+    config: NamesCheckpoints,
+    out: MadeFolder = None,
+    overwrite: ReplaceCheckpoint = False,
 ) -> None:
     """Join checkpoints into an ensemble whose embeddings are no longer than those of one."""
     from .training.joining import join as join_checkpoints
