@@ -62,7 +62,7 @@ TRAIN = $(BIN)/coverdex encoder train $(CONFIGS)
 
 # The order matters: the first two runs hear half of the works that samplers play, the later ones all, the last two
 # each of them four times.
-encoder: $(VENV)/installed ## train coverdex-64 again, 28 hours without a GPU (see encoder/training/configs/)
+encoder: $(VENV)/installed ## train coverdex-64 again, 20 hours without a GPU (see encoder/training/configs/)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
 	$(TRAIN)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \

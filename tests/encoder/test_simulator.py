@@ -23,6 +23,7 @@ from coverdex.encoder.training.simulator import (
 from coverdex.encoder.training.simulator.instruments import (
     draw_part_gains,
     draw_section_gains,
+    draw_solos,
     draw_spectra,
     mixing_matrices,
 )
@@ -162,6 +163,34 @@ def test_every_view_keeps_some_harmony() -> None:
     )
     assert set(np.unique(pauses)) == {0.0, 1.0}
     assert (pauses[..., 2] + pauses[..., 4] > 0).all()
+
+
+def test_a_solo_is_the_melody_alone_from_end_to_end() -> None:
+    alone = replace(
+        NOTHING, instruments=replace(DRY_BAND, solo=1.0, part_drop=1.0, section_drop=0.9)
+    )
+    versions = np.arange(CORPUS.n_versions)
+    views, _ = CoverSimulator(CORPUS, alone).views(versions, 200, np.random.default_rng(3))
+    of_chart = CORPUS.cyclic[versions]
+    assert 0 < of_chart.sum() < versions.size
+    for view, v in zip(views.numpy(), versions, strict=True):
+        first = CORPUS.first[v]
+        parts = CORPUS.rolls[first : first + 400].reshape(200, 2, N_PARTS, 12).sum(axis=1)
+        melody = parts[:, 0] > 0
+        if CORPUS.cyclic[v]:  # its melody is a soloist's, who may be anyone
+            assert (view[~melody] > 0).any()
+        else:
+            np.testing.assert_array_equal(view > 0, melody)
+
+
+def test_a_version_without_a_melody_has_no_solo() -> None:
+    has_melody = np.array([True, False] * 200)
+    solo = draw_solos(has_melody, InstrumentEffects(solo=0.5), np.random.default_rng(0))
+    assert not solo[~has_melody].any()
+    assert 70 < solo.sum() < 130
+    rng = np.random.default_rng(0)
+    assert not draw_solos(has_melody, InstrumentEffects(), rng).any()
+    assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
 
 
 def test_reverberation_is_an_exponential_tail() -> None:

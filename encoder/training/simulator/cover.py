@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..corpus import N_PARTS, ROLL_RATE, RollCorpus
+from ..corpus import MELODY, N_PARTS, ROLL_RATE, RollCorpus
 from . import acoustics
 from .instruments import (
     InstrumentEffects,
     draw_part_gains,
     draw_section_gains,
+    draw_solos,
     draw_spectra,
     mixing_matrices,
 )
@@ -211,7 +212,7 @@ class CoverSimulator:
             index[i], n_valid[i], section[i] = draw_timeline(
                 source, n_fine, ROLL_RATE, self.config.timeline, rng, self._others
             )
-        energy = self._perform(index, section, flags[1], rng)
+        energy = self._perform(index, section, flags[1], ~c.cyclic[versions], rng)
         chroma = self._record(energy, rng)
         length = torch.from_numpy(np.maximum(1, n_valid // self.oversampling))
         return mask_frames(chroma, length), length
@@ -221,21 +222,34 @@ class CoverSimulator:
         index: NDArray[np.int64],
         section: NDArray[np.int64],
         inverted: NDArray[np.bool_],
+        composed: NDArray[np.bool_],
         rng: np.random.Generator,
     ) -> Tensor:
-        """Play the gathered rolls: (n, n_fine, 12) energies, mean frame peak 1."""
+        """Play the gathered rolls: (n, n_fine, 12) energies, mean frame peak 1.
+
+        A melody that is not ``composed`` is a soloist's over a chart, and says nothing of the work.
+        """
         n, n_fine = index.shape
         effects = self.config.instruments
         gains = draw_part_gains(n, effects, rng)
         moved: NDArray[np.int64] = np.asarray(
             rng.integers(0, 12 if effects.transpose else 1, size=n)
         )
-        matrix = mixing_matrices(gains, draw_spectra(n, effects, rng), moved, inverted)
+        spectra = draw_spectra(n, effects, rng)
         played = self._rolls[torch.from_numpy(index.reshape(-1))].to(torch.float32)
+        played = played.view(n, n_fine, N_PARTS, 12)
+        pauses = None
         if effects.section_drop:
             pauses = draw_section_gains(n, int(section.max()) + 1, effects, rng)
+        has_melody = composed & (played[:, :, MELODY].amax(dim=(1, 2)).numpy() > 0)
+        solo = draw_solos(has_melody, effects, rng)
+        gains[np.ix_(solo, np.arange(N_PARTS) != MELODY)] = 0
+        gains[solo, MELODY] = np.maximum(gains[solo, MELODY], 1)  # also where it was dropped
+        if pauses is not None:
+            pauses[solo] = 1
             envelope = torch.from_numpy(pauses[np.arange(n)[:, None], section])
-            played = (played.view(n, n_fine, N_PARTS, 12) * envelope[..., None]).view(n, n_fine, -1)
+            played = played * envelope[..., None]
+        matrix = mixing_matrices(gains, spectra, moved, inverted)
         played = played.view(n, n_fine, N_PARTS * 12)
         return acoustics.normalise_level(torch.bmm(played, torch.from_numpy(matrix)))
 

@@ -30,6 +30,9 @@ class InstrumentEffects:
         Probability for each part to be missing from a view (at least one always plays).
     section_drop : float
         Probability for each part to be silent in each section.
+    solo : float
+        Probability that a view of a version with a melody is that melody alone, from end to end. A
+        soloist over a chord chart is no melody.
     pad_share : float
         Probability that the view has sustained chords (the ``pad`` part) at all.
     harmonics : float
@@ -46,6 +49,7 @@ class InstrumentEffects:
     balance_spread: float = 0.6
     part_drop: float = 0.12
     section_drop: float = 0.1
+    solo: float = 0.0
     pad_share: float = 0.5
     harmonics: float = 0.7
     subharmonics: float = 0.5
@@ -73,6 +77,28 @@ def draw_part_gains(
     dropped[bare, PAD] = False
     result: NDArray[np.float32] = np.where(dropped, 0.0, gains).astype(np.float32)
     return result
+
+
+def draw_solos(
+    has_melody: NDArray[np.bool_], effects: InstrumentEffects, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Draw which views are their melody alone.
+
+    Parameters
+    ----------
+    has_melody : ndarray, shape (n,), bool
+        Whether a view's version has one to play.
+    effects : InstrumentEffects
+    rng : numpy.random.Generator
+        Not asked where there are no solos.
+
+    Returns
+    -------
+    ndarray, shape (n,), bool
+    """
+    if not effects.solo:
+        return np.zeros_like(has_melody)
+    return has_melody & (rng.random(has_melody.size) < effects.solo)
 
 
 def draw_section_gains(
