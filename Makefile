@@ -81,7 +81,6 @@ encoder: $(VENV)/installed ## train coverdex-64 again, 20 hours without a GPU (s
 	$(RENDER_SEEDS) --takes 4 --out runs/rendered-four
 	$(TRAIN)/coverdex-64-large-batches.toml --out runs/coverdex-64-large-batches
 	$(TRAIN)/coverdex-64-long.toml --out runs/coverdex-64-long
-	$(TRAIN)/coverdex-64-solos.toml --out runs/coverdex-64-solos
 	$(BIN)/coverdex encoder join $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64/checkpoint --overwrite
 
 check: lint typecheck test ## all that CI runs
