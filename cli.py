@@ -26,6 +26,7 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,7 @@ GUESTS = {
 
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_NOT_FOUND = 3
 EXIT_INCOMPATIBLE = 4
 EXIT_INTERRUPTED = 130
@@ -183,9 +185,24 @@ def prepare_streams() -> None:
             sys.stdout.reconfigure(errors="coverdex.json")
 
 
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """End with a wrong usage where an argument is empty.
+
+    Nothing means anything by that; as a path it would be the working folder. Who gives it has an
+    unset variable in a script, as in ``--out "$OUT"``.
+    """
+    for before, argument in zip(["coverdex", *arguments], arguments, strict=False):
+        name, given, value = argument.partition("=")
+        if argument == "" or (name.startswith("--") and given and value == ""):
+            where = f"the value of {name}" if given else f"the argument after {before}"
+            print(f"coverdex: {where} is empty; is a variable not set?", file=sys.stderr)
+            sys.exit(EXIT_USAGE)
+
+
 def main() -> None:
     """Run the command line of this process and exit with its code."""
     prepare_streams()
+    refuse_empty(sys.argv[1:])
     try:
         app(prog_name="coverdex", obj=training_world)
     except CoverdexError as error:

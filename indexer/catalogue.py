@@ -203,7 +203,13 @@ def _opened(
         )
     _refuse_options_of_datacos(f"{path} is a file", subset, metadata)
     from .parquet_catalogue import ParquetCatalogue
+    from .parquet_reading import begins_as_parquet
 
+    if path.suffix != ".parquet" and not begins_as_parquet(path):
+        raise CoverdexError(
+            f"{path} is no Parquet file; give a Da-TACOS folder, feature files (.h5), a Parquet "
+            "file of chroma, or 'demo'"
+        )
     return ParquetCatalogue(path, kind=kind)
 
 

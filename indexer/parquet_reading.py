@@ -16,6 +16,15 @@ import pyarrow.parquet as pq
 
 from ..encoder.errors import CoverdexError, NotFoundError
 
+#: First bytes of every Parquet file that is not encrypted.
+_MAGIC = b"PAR1"
+
+
+def begins_as_parquet(path: str | Path) -> bool:
+    """Tell whether a file begins as Parquet files do; a damaged one may."""
+    with Path(path).open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
 
 def read_parquet_schema(path: str | Path) -> pa.Schema:
     """Read the Arrow schema of a Parquet file.

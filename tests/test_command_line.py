@@ -114,3 +114,22 @@ def test_a_contender_that_there_is_not_is_told_before_anything_is_made(tmp_path:
         assert isinstance(error, NotFoundError)
         assert "no contender 'nobody'" in str(error)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["embed", "demo", "--out", ""], "the argument after --out is empty"),
+        (["embed", "demo", "--out="], "the value of --out is empty"),
+        (["index", "info", ""], "the argument after info is empty"),
+        (["", "index"], "the argument after coverdex is empty"),
+    ],
+)
+def test_an_unset_variable_is_not_the_working_folder(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", MAIN, *arguments]
+    answer = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert f"coverdex: {said}; is a variable not set?" in answer.stderr.decode()
+    assert not list(tmp_path.iterdir())

@@ -180,7 +180,7 @@ def test_values_that_no_option_takes_are_wrong_usage(
         assert run("index", "tune", index, "--recall", recall).code == 2
 
 
-@pytest.mark.parametrize("factory", ["Fat", "", "PQ3", "IVF0,Flat", "HNSW0", "HNSW1", "NSG01"])
+@pytest.mark.parametrize("factory", ["Fat", "PQ3", "IVF0,Flat", "HNSW0", "HNSW1", "NSG01"])
 def test_a_factory_string_that_will_not_do_is_wrong_usage(
     index: Path,
     datacos: DatacosFolder,

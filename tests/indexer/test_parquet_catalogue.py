@@ -323,3 +323,15 @@ def test_records_keep_names_that_have_a_meaning(tmp_path: Path) -> None:
         PerformanceRecord("P_1", extra={"duration": 3.0})
     with pytest.raises(CoverdexError, match="empty"):
         PerformanceRecord("")
+
+
+def test_a_file_of_something_else_is_no_damaged_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("a list of tracks")
+    with pytest.raises(
+        CoverdexError, match=r"notes\.txt is no Parquet file; give a Da-TACOS folder"
+    ):
+        open_catalogue(path)
+    damaged = path.rename(tmp_path / "notes.parquet")
+    with pytest.raises(CoverdexError, match="cannot be read as Parquet"):
+        open_catalogue(damaged)
