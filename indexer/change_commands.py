@@ -197,7 +197,7 @@ def verify(index: IndexFolder, as_json: AsJson = False) -> None:
     line = (
         f"{len(found.files)} files, {found.n_bytes:,} bytes: whole"
         if found.whole
-        else f"damaged: {len(found.problems)} problems"
+        else f"damaged: {len(found.problems)} problem{'s' * (len(found.problems) != 1)}"
     )
     document = {
         "path": str(index),
