@@ -25,7 +25,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from ..chroma import ChromaKind
@@ -58,34 +57,6 @@ class Batch(NamedTuple):
     def to(self, device: Any) -> Batch:
         """Return the batch on a device."""
         return Batch(*(part.to(device, non_blocking=True) for part in self))
-
-
-#: Largest difference of the mean of a pitch class between the same batch made on two machines.
-_ROUNDING = 1e-3
-
-
-def outline(batch: Batch) -> dict[str, Tensor]:
-    """Give what a batch is known again by: works, lengths, and the mean of each track.
-
-    A run keeps the outline of its last batch, so that it is not continued with batches of another
-    kind: made by another version, or from other data.
-    """
-    return {
-        "work": batch.work.cpu(),
-        "n_valid": batch.n_valid.cpu(),
-        "mean": batch.x.float().mean(dim=1).cpu(),
-    }
-
-
-def has_outline(batch: Batch, outlined: Mapping[str, Tensor]) -> bool:
-    """Whether a batch is the one whose outline is given, but for rounding."""
-    own = outline(batch)
-    return (
-        torch.equal(own["work"], outlined["work"])
-        and torch.equal(own["n_valid"], outlined["n_valid"])
-        and own["mean"].shape == outlined["mean"].shape
-        and bool(torch.isclose(own["mean"], outlined["mean"], rtol=0, atol=_ROUNDING).all())
-    )
 
 
 class BatchSource(Protocol):

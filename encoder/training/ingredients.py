@@ -15,7 +15,8 @@ from ..checkpoint import Checkpoint, load_checkpoint
 from ..encoder import Encoder
 from ..errors import TrainingError
 from ..training_list import TrainingList
-from .config import ValidationConfig
+from . import provenance
+from .config import SettingsTable, ValidationConfig
 from .validation import load_validation_set
 from .world import TrainingWorld
 
@@ -74,6 +75,31 @@ def data_of(ingredients: Sequence[Checkpoint]) -> dict[str, Any]:
         if what not in shared
     }
     return {**shared, **own}
+
+
+def record_of(
+    made: Checkpoint,
+    ingredients: Sequence[Checkpoint],
+    settings: SettingsTable,
+    sets: Sequence[ValidationConfig],
+    base: Path,
+    world: TrainingWorld | None,
+) -> dict[str, Any]:
+    """Give what the checkpoint keeps of its making, but for what was done with its ingredients.
+
+    Raises
+    ------
+    TrainingError, NotFoundError
+        As :func:`validated`.
+    """
+    return {
+        "config": settings.model_dump(mode="json", exclude={"card"}, exclude_none=True),
+        "data": data_of(ingredients),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "n_parameters": Encoder(made).n_parameters,
+        "result": {"validation": validated(made, sets, base, world)},
+    }
 
 
 def validated(

@@ -43,10 +43,9 @@ from ..checkpoint import Checkpoint
 from ..encoder import Encoder
 from ..ensemble import Ensemble
 from ..errors import TrainingError
-from . import provenance
 from .batch import Batch, BatchSource, SourceContext, build_batch_source
 from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
-from .ingredients import data_of, joined_list, load_ingredients, validated
+from .ingredients import joined_list, load_ingredients, record_of
 from .model_card import model_card
 from .world import TrainingWorld
 
@@ -138,7 +137,7 @@ def join(
         training_list=joined_list(members),
     )
     record = {
-        "config": config.model_dump(mode="json", exclude={"card"}, exclude_none=True),
+        **record_of(made, members, config, config.validation, base, world),
         "ingredients": [{"id": each.id, "training": dict(each.training)} for each in members],
         "projection": {
             "from": n_joint,
@@ -146,11 +145,6 @@ def join(
             "tracks": n_tracks,
             "kept": round(kept, 4),
         },
-        "data": data_of(members),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "n_parameters": Encoder(made).n_parameters,
-        "result": {"validation": validated(made, config.validation, base, world)},
     }
     return replace(made, training=record, card=model_card(config.name, config.card, record))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import MofNCompleteColumn, Progress
 
 from ..chroma import DATACOS_FRAME_RATE, Chroma
 from ..chroma_file import write_chroma
@@ -96,3 +97,11 @@ def _check_same(wanted: Mapping[str, Any], before: Mapping[str, Any], folder: Pa
                     f"({one['perf_artist']}): it was begun with other options, seeds or "
                     "another version of Coverdex; give another --out"
                 )
+
+
+def with_progress(made: Iterable[int], total: int) -> None:
+    """Go through a rendering, which says how many performances it has made, with a progress bar."""
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
+        task = progress.add_task("performances", total=total)
+        for count in made:
+            progress.advance(task, count)

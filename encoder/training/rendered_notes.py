@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import MofNCompleteColumn, Progress
 
 from ..chroma import Chroma
 from .corpus import Notes
 from .corpus_tables import read_notes
-from .rendered_catalogue import RenderedPerformance, write_metadata
+from .rendered_catalogue import RenderedPerformance, with_progress, write_metadata
 from .rendering import render_together
 
 #: Works are numbered from here, apart from those of other rendered catalogues.
@@ -168,10 +167,7 @@ def main() -> None:
         drums=options.drums,
         seed=options.seed,
     )
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
-        task = progress.add_task("performances", total=len(catalogue))
-        for count in made:
-            progress.advance(task, count)
+    with_progress(made, len(catalogue))
 
 
 if __name__ == "__main__":

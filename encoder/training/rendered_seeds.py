@@ -35,7 +35,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import MofNCompleteColumn, Progress
 
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
@@ -43,7 +42,7 @@ from .batch import SourceContext
 from .config import TrainingConfig, read_config
 from .corpus import BASS, CHORDS, INNER, MELODY, NOTE_LOUDNESS, PAD, ROLL_RATE, Notes, RollCorpus
 from .cover_batches import CoverBatches, cover_batches
-from .rendered_catalogue import RenderedPerformance, write_metadata
+from .rendered_catalogue import RenderedPerformance, with_progress, write_metadata
 from .rendering import render_together
 from .simulator import InstrumentEffects, TimelineEffects
 from .simulator.instruments import draw_part_gains, draw_section_gains
@@ -333,10 +332,7 @@ def main() -> None:
         seconds=options.seconds,
         seed=options.seed,
     )
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as progress:
-        task = progress.add_task("performances", total=len(jobs))
-        for count in made:
-            progress.advance(task, count)
+    with_progress(made, len(jobs))
 
 
 if __name__ == "__main__":

@@ -27,17 +27,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
-from ..encoder import Encoder
-from . import provenance
 from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
-from .ingredients import data_of, joined_list, load_ingredients, validated
+from .ingredients import joined_list, load_ingredients, record_of
 from .model_card import model_card
 from .world import TrainingWorld
 
@@ -115,7 +113,13 @@ def make_soup(
         kind=first.kind,
         training_list=joined_list(ingredients),
     )
-    record = _record(config, ingredients, shares, made, base, world)
+    record = {
+        **record_of(made, ingredients, config, config.validation, base, world),
+        "ingredients": [
+            {"id": each.id, "share": share, "training": dict(each.training)}
+            for each, share in zip(ingredients, shares, strict=True)
+        ],
+    }
     return replace(made, training=record, card=model_card(config.name, config.card, record))
 
 
@@ -144,25 +148,3 @@ def average(weights: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) ->
         else:
             averaged[name] = last.clone()
     return averaged
-
-
-def _record(
-    config: SoupConfig,
-    ingredients: Sequence[Checkpoint],
-    shares: Sequence[float],
-    made: Checkpoint,
-    base: Path,
-    world: TrainingWorld | None,
-) -> dict[str, Any]:
-    return {
-        "config": config.model_dump(mode="json", exclude={"card"}, exclude_none=True),
-        "ingredients": [
-            {"id": each.id, "share": share, "training": dict(each.training)}
-            for each, share in zip(ingredients, shares, strict=True)
-        ],
-        "data": data_of(ingredients),
-        "commit": provenance.commit(),
-        "versions": provenance.versions(),
-        "n_parameters": Encoder(made).n_parameters,
-        "result": {"validation": validated(made, config.validation, base, world)},
-    }

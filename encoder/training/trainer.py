@@ -28,15 +28,7 @@ from ..encoder import Encoder
 from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
-from .batch import (
-    Batch,
-    BatchSource,
-    HoldsOutRecordings,
-    SourceContext,
-    build_batch_source,
-    has_outline,
-    outline,
-)
+from .batch import Batch, BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import DiscriminantSettings, TrainingConfig
 from .discriminant import with_discriminant
 from .distillation import StudentInput, with_teacher
@@ -44,6 +36,7 @@ from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
 from .prefetch import batches
+from .resuming import check_goes_on, outline
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
 from .start import (
@@ -387,25 +380,9 @@ class Trainer:
         )
 
     def _resume(self, state: dict[str, Any]) -> None:
-        given = state.get("checkpoints", self._given)  # none in states of before it was kept
-        # Preprocessing, training list and record of the run are from what it began with.
-        for key, what in (("teacher", "with the teacher"), ("start_from", "from")):
-            if given.get(key) != self._given.get(key):
-                raise TrainingError(
-                    f"the run began {what} {given.get(key)}, but {self._given.get(key)} lies there "
-                    "now; put the first one back, or start afresh (--fresh)"
-                )
-        last = state.get("batch")  # likewise
-        if (
-            last is not None
-            and state["step"] < self.n_steps  # a finished run asks for no more batches
-            and not has_outline(self.source.batch(state["step"] - 1), last)
-        ):
-            raise TrainingError(
-                f"step {state['step']} of the run in {self.folder.path} had another batch than it "
-                "would have now: it was begun with other data or by another version of Coverdex; "
-                "put those back, or start afresh (--fresh)"
-            )
+        given = check_goes_on(
+            state, given=self._given, source=self.source, n_steps=self.n_steps, run=self.folder.path
+        )
         self._given = given
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +16,6 @@ from coverdex.search import (
     IndexPlanError,
     InvalidQueryError,
     PerformanceExistsError,
-    following,
     verify_index,
 )
 
@@ -245,39 +242,6 @@ def test_an_addition_may_have_any_of_the_columns(catalogue: MadeUp, tmp_path: Pa
         assert (found["tempo"], found["key"], found["year"]) == (77, None, None)
 
 
-def test_a_reader_keeps_its_snapshot_and_a_follower_goes_on(
-    folder: Path, catalogue: MadeUp
-) -> None:
-    reader = Index.open(folder)
-    follower = Index.open(folder, follow=True)
-    with IndexEditor(folder) as editor:
-        editor.remove(["P_0", "P_1"])
-        pinned = follower.pinned()
-        editor.compact()
-        editor.remove("P_2")
-        assert (len(reader), len(pinned), len(follower)) == (120, 118, 117)
-        assert state_in(reader) == state_of(catalogue)
-        assert "P_2" in pinned
-        assert "P_0" in ids_of(reader.search(catalogue.embeddings[0], limit=1))
-        assert follower.manifest.generation == 2
-        reader.refresh()
-        assert state_in(reader) == state_in(follower)
-
-
-def test_files_of_an_old_generation_stay_while_they_are_read(folder: Path) -> None:
-    reader = Index.open(folder)
-    with IndexEditor(folder) as editor:
-        editor.remove("P_0")
-        editor.compact()
-        assert (folder / "vectors.faiss").exists()
-        del reader
-        editor.remove("P_1")
-        editor.compact()
-    left = sorted(path.name for path in folder.iterdir())
-    assert left == ["generation-000003", "manifest.json", "writer.lock"]
-    assert len(Index.open(folder)) == 118
-
-
 def test_compacting_without_changes_does_nothing(folder: Path, editor: IndexEditor) -> None:
     before = (folder / "manifest.json").read_bytes()
     editor.compact()
@@ -296,17 +260,6 @@ def test_changes_that_undo_each_other_are_compacted_too(
     assert not list(folder.glob("changes-*"))
     assert state_in(Index.open(folder)) == state_of(catalogue)
     assert editor.compact().generation == 2
-
-
-def test_an_overwritten_index_is_followed(folder: Path) -> None:
-    follower = Index.open(folder, follow=True)
-    with IndexEditor(folder) as editor:
-        editor.remove("P_0")
-    assert len(follower) == 119
-    make_up(9, seed=9).write(folder, overwrite=True)
-    assert len(follower) == 9
-    make_up(8, seed=9).write(folder, overwrite=True)  # neither has a log that could tell
-    assert len(follower) == 8
 
 
 def test_changes_need_an_index(tmp_path: Path) -> None:
@@ -338,29 +291,6 @@ def test_approximate_indexes_are_changed_too(
         assert ids_of(editor.index.search(query, limit=5, exact=True)) == exact
 
 
-def test_an_index_compacted_while_it_is_opened_is_opened_as_it_then_is(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with IndexEditor(folder) as editor:
-        editor.remove("P_0")
-        read_on = following.Following._read_log_on
-        compactions = []
-
-        def compacted_just_before(self: following.Following, snapshot: object) -> None:
-            if not compactions:
-                compactions.append(1)
-                monkeypatch.setattr(following.Following, "_read_log_on", read_on)
-                editor.compact()  # takes the log away that was about to be read
-            read_on(self, snapshot)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(following.Following, "_read_log_on", compacted_just_before)
-        opened = Index.open(folder)
-        assert compactions
-        assert opened.manifest.generation == 2
-        assert "P_0" not in opened
-        assert len(opened) == 119
-
-
 def test_many_performances_ask_of_an_approximate_index(catalogue: MadeUp, tmp_path: Path) -> None:
     catalogue.write(tmp_path / "i", factory="SQfp16")
     with IndexEditor(tmp_path / "i") as editor:
@@ -368,46 +298,6 @@ def test_many_performances_ask_of_an_approximate_index(catalogue: MadeUp, tmp_pa
         names = [*catalogue.ids[:40], "P_new"]
         together = editor.index.search_by_ids(names, limit=4)
         assert together == [editor.index.search_by_id(name, limit=4) for name in names]
-
-
-def test_queries_while_the_index_changes_see_whole_states(folder: Path, catalogue: MadeUp) -> None:
-    # Each change moves the whole group G_0 ... G_4 at once, so a query sees all of it or nothing.
-    group = [{"performance_id": f"G_{i}", "work_id": "W_g"} for i in range(5)]
-    places = vectors(30, seed=70)
-    follower = Index.open(folder, follow=True)
-    stop = threading.Event()
-    seen: set[int] = set()
-    wrong: list[object] = []
-
-    def ask() -> None:
-        while not stop.is_set():
-            try:
-                found = follower.search(places[0], limit=300)
-                members = [one for one in found if one.work_id == "W_g"]
-                seen.add(len(members))
-                if len({one.similarity for one in members}) > 1 or len(found) < 120:
-                    wrong.append(found)
-            except Exception as error:
-                wrong.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    with IndexEditor(folder) as editor:
-        for number, place in enumerate(places):
-            editor.add(group, np.tile(place, (5, 1)), encoder_id=ENCODER_ID, update=True)
-            if number % 5 == 4:
-                editor.remove([row["performance_id"] for row in group])
-            if number % 10 == 9:
-                editor.compact()
-        editor.add(group, np.tile(places[0], (5, 1)), encoder_id=ENCODER_ID, update=True)
-        while 5 not in seen and not wrong:
-            time.sleep(0.01)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    assert seen <= {0, 5}
 
 
 def test_tuning_changes_how_the_index_is_asked_and_nothing_else(tmp_path: Path) -> None:
@@ -441,44 +331,6 @@ def test_there_is_nothing_to_tune_where_all_are_compared(editor: IndexEditor, fo
     before = (folder / "manifest.json").read_bytes()
     assert editor.tune(recall=0.5) == editor.index.manifest
     assert (folder / "manifest.json").read_bytes() == before
-
-
-def test_a_relative_path_stays_the_same_index_after_a_change_of_directory(
-    folder: Path, catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder.parent)
-    following = Index.open(folder.name, follow=True)
-    assert following.path == Path(folder.name)
-    with IndexEditor(folder.name) as editor:
-        monkeypatch.chdir(tmp_path.parent)
-        editor.remove("P_3")
-        assert "P_3" not in following
-        editor.compact()
-        assert (len(following), following.n_changes) == (119, (0, 0))
-
-
-def test_an_index_whose_log_is_another_ones_by_now_is_opened_as_it_then_is(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small = unit(np.random.default_rng(3).standard_normal((9, 32)))
-    other = MadeUp(small, pa.table({"performance_id": [f"S_{i}" for i in range(9)]}))
-    other.write(tmp_path / "other")
-    with IndexEditor(tmp_path / "other") as editor:
-        editor.remove("S_0")
-    following_one = Index.open(folder, follow=True)
-    with IndexEditor(folder) as editor:
-        editor.remove("P_0")
-    read_on = following.Following._read_log_on
-
-    def replaced_just_before(self: following.Following, snapshot: object) -> None:
-        monkeypatch.setattr(following.Following, "_read_log_on", read_on)
-        folder.rename(tmp_path / "old")
-        (tmp_path / "other").rename(folder)
-        read_on(self, snapshot)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(following.Following, "_read_log_on", replaced_just_before)
-    assert len(following_one) == 8
-    assert following_one.manifest.dimension == 32
 
 
 def test_ids_that_are_no_text_are_refused_or_become_it(folder: Path) -> None:
