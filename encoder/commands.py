@@ -30,6 +30,10 @@ NamesCheckpoints = Annotated[Path, typer.Argument(help="A TOML file that names c
 MadeFolder = Annotated[
     Path | None, typer.Option("--out", help="Folder to write; runs/NAME/checkpoint if left out.")
 ]
+PreparedFolder = Annotated[
+    Path | None,
+    typer.Option("--prepared", help="Take the data from here, where `prepare` has written them."),
+]
 ReplaceCheckpoint = Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")]
 
 #: Corpora that ``train`` knows by name, and their configurations.
@@ -90,6 +94,7 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: run.epochs=5"),
     ] = None,
+    prepared: PreparedFolder = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew where OUT holds a run, instead of going on.")
     ] = False,
@@ -109,7 +114,12 @@ def train(
     settings = read_config(config, changes=changes or ())
     folder = out or Path("runs") / settings.name
     trainer = Trainer(
-        settings, folder, base=config.resolve().parent, world=_world(ctx.obj), fresh=fresh
+        settings,
+        folder,
+        base=config.resolve().parent,
+        world=_world(ctx.obj),
+        prepared=prepared,
+        fresh=fresh,
     )
     if trainer.step:
         _say(f"going on at step {trainer.step} of {trainer.n_steps} in {folder}")
@@ -135,6 +145,34 @@ def _of_corpus(corpus: str, data: Path | None, ids: Path | None) -> tuple[Path, 
 
 
 @app.command()
+def prepare(
+    ctx: typer.Context,
+    config: Annotated[Path, typer.Argument(help="The training configuration, a TOML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what was prepared there.")
+    ] = False,
+) -> None:
+    """Read what simulated covers are drawn from, once for several runs or another machine."""
+    from .training import read_config
+    from .training.prepared_covers import prepare_covers
+
+    materials = prepare_covers(
+        read_config(config),
+        out,
+        base=config.resolve().parent,
+        world=_world(ctx.obj),
+        overwrite=overwrite,
+    )
+    trained = materials.corpora.trained
+    rendered = sum(len(each.tracks) for each in materials.rendered)
+    typer.echo(
+        f"{trained.n_versions:,} versions of {trained.n_works:,} works and {rendered:,} rendered "
+        f"performances in {out}"
+    )
+
+
+@app.command()
 def average(
     ctx: typer.Context,
     config: NamesCheckpoints,
@@ -155,6 +193,7 @@ def join(
     ctx: typer.Context,
     config: NamesCheckpoints,
     out: MadeFolder = None,
+    prepared: PreparedFolder = None,
     overwrite: ReplaceCheckpoint = False,
 ) -> None:
     """Join checkpoints into an ensemble whose embeddings are no longer than those of one."""
@@ -163,7 +202,9 @@ def join(
 
     settings = read_join(config)
     folder = _place(settings.name, out, overwrite)
-    made = join_checkpoints(settings, base=config.resolve().parent, world=_world(ctx.obj))
+    made = join_checkpoints(
+        settings, base=config.resolve().parent, world=_world(ctx.obj), prepared=prepared
+    )
     _write_made(made, folder, overwrite)
 
 

@@ -118,6 +118,9 @@ class SourceContext:
         The folder of the configuration file, from which relative paths in it count.
     world : TrainingWorld or None
         Catalogues and evaluation.
+    prepared : pathlib.Path or None
+        A folder that holds the data ready (:mod:`.prepared_covers`), instead of where they are
+        read from.
     """
 
     preprocessing: Preprocessing
@@ -127,6 +130,7 @@ class SourceContext:
     folder: Path
     base: Path
     world: TrainingWorld | None = None
+    prepared: Path | None = None
 
     def path(self, path: str) -> Path:
         """Resolve a path of the configuration."""
@@ -144,6 +148,8 @@ _BUILT_IN = {
     "pairs": "pair_batches",
     "simulated-covers": "cover_batches",
 }
+#: Sources whose data can be prepared.
+PREPARABLE = ("simulated-covers",)
 
 
 def register_batch_source(name: str) -> Callable[[SourceFactory], SourceFactory]:
@@ -171,4 +177,9 @@ def build_batch_source(settings: Mapping[str, Any], context: SourceContext) -> B
     if name not in _REGISTERED:
         known = ", ".join(sorted(_REGISTERED.keys() | _BUILT_IN.keys()))
         raise TrainingError(f"[data] source is {name!r}; give one of {known}")
+    if context.prepared is not None and name not in PREPARABLE:
+        raise TrainingError(
+            f"the source {name} reads its data itself; only {', '.join(PREPARABLE)} takes what was "
+            "prepared"
+        )
     return _REGISTERED[name](arguments, context)

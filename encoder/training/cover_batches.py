@@ -19,14 +19,13 @@ from torch import Tensor
 
 from ..errors import TrainingError
 from ..training_list import TrainedPerformance, TrainingList
-from . import provenance
 from .batch import Batch, SourceContext, register_batch_source
 from .config import read_settings
+from .cover_materials import cover_materials
 from .cover_settings import CoverSettings
 from .rendered_versions import RenderedVersions, rendered_versions
 from .sampler import WorkSampler
-from .seed_corpora import read_corpora
-from .seed_titles import title_in_id, titles_in_tables
+from .seed_titles import title_in_id
 from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
 #: Draws of the held-out works are apart from those of training by this first number of their seed.
@@ -230,8 +229,8 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
     chosen = read_settings(CoverSettings, settings, where="[data]")
     rate = context.preprocessing.frame_rate
     config = _config(chosen.simulator, rate, "[data.simulator]")
-    paths = [context.path(seed) for seed in chosen.seeds]
-    corpus, held = read_corpora(chosen, context)
+    materials = cover_materials(chosen, context)
+    corpus, held = materials.corpora
     sampler = WorkSampler(
         corpus.work_ids,
         corpus.corpus_of_work(),
@@ -259,10 +258,10 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         held_out_simulator=CoverSimulator(held, config) if held else None,
         later=later,
         shortest=_shortest(chosen, rate),
-        origin={"sha256": {path.name: provenance.sha256_of(path) for path in paths}},
-        titles=titles_in_tables(paths),
+        origin={"sha256": dict(materials.hashes)},
+        titles=materials.titles,
         rendered=(
-            rendered_versions(chosen.rendered, corpus.work_ids, context)
+            rendered_versions(chosen.rendered, corpus.work_ids, materials.rendered)
             if chosen.rendered
             else None
         ),

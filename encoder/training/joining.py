@@ -82,6 +82,7 @@ def join(
     base: str | Path = ".",
     world: TrainingWorld | None = None,
     source: BatchSource | None = None,
+    prepared: str | Path | None = None,
 ) -> Checkpoint:
     """Join checkpoints into an ensemble and measure it.
 
@@ -94,6 +95,8 @@ def join(
         For sources and validation that need catalogues.
     source : BatchSource, optional
         Instead of the one that the configuration names.
+    prepared : path-like, optional
+        A folder that holds the data ready (:mod:`.prepared_covers`).
 
     Raises
     ------
@@ -122,7 +125,18 @@ def join(
     }
     network = _side_by_side(architecture, members)
     with tempfile.TemporaryDirectory() as folder:
-        source = source or _source(config, members[0], base, Path(folder), world)
+        if source is None:
+            context = SourceContext(
+                preprocessing=members[0].preprocessing,
+                kind=members[0].kind,
+                seed=config.seed,
+                device="cpu",
+                folder=Path(folder),
+                base=base,
+                world=world,
+                prepared=None if prepared is None else Path(prepared),
+            )
+            source = build_batch_source(config.data, context)
         batches = (source.batch(step) for step in range(config.batches))
         moments, n_tracks = second_moments(network, batches)
     projection, kept = greatest_directions(moments, config.dimension)
@@ -209,22 +223,3 @@ def _side_by_side(architecture: dict[str, Any], members: list[Checkpoint]) -> En
     for member, each in zip(network.members, members, strict=True):
         member.load_state_dict(dict(each.weights))
     return network.eval()
-
-
-def _source(
-    config: JoinConfig,
-    member: Checkpoint,
-    base: Path,
-    folder: Path,
-    world: TrainingWorld | None,
-) -> BatchSource:
-    context = SourceContext(
-        preprocessing=member.preprocessing,
-        kind=member.kind,
-        seed=config.seed,
-        device="cpu",
-        folder=folder,
-        base=base,
-        world=world,
-    )
-    return build_batch_source(config.data, context)

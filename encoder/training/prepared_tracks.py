@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class PreparedTracks:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the mapping out: a worker process opens its own."""
         return {k: v for k, v in self.__dict__.items() if k != "_values"}
+
+    def copy_to(self, folder: Path) -> None:
+        """Copy both files into a folder, which is made."""
+        folder.mkdir(parents=True)
+        for name in (_VALUES, _TABLE):
+            shutil.copyfile(self.path.with_name(name), folder / name)
 
     def __len__(self) -> int:
         """Return the number of tracks."""
@@ -151,7 +158,22 @@ _SCHEMA = pa.schema(
 )
 
 
-def _read(folder: Path, wanted: str) -> PreparedTracks | None:
+def read_tracks(folder: Path) -> PreparedTracks:
+    """Read tracks that were prepared, whatever their origin.
+
+    Raises
+    ------
+    TrainingError
+        There are none, or they are damaged.
+    """
+    if (found := _read(folder, None)) is None:
+        raise TrainingError(
+            f"{folder} holds no prepared tracks, or damaged ones; prepare them again"
+        )
+    return found
+
+
+def _read(folder: Path, wanted: str | None) -> PreparedTracks | None:
     """Read what lies in a folder; None where it is not there, damaged or of another origin."""
     values = folder / _VALUES
     try:
@@ -160,7 +182,7 @@ def _read(folder: Path, wanted: str) -> PreparedTracks | None:
     except (OSError, pa.ArrowException):
         return None
     metadata = table.schema.metadata or {}
-    if metadata.get(_ORIGIN) != wanted.encode():
+    if wanted is not None and metadata.get(_ORIGIN) != wanted.encode():
         return None
     n_frames = table["n_frames"].to_numpy()
     if length != int(n_frames.sum()) * N_PITCH_CLASSES * 2:

@@ -7,6 +7,7 @@ same weights on the same kind of machine; this is the record by which they can t
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -50,8 +51,14 @@ def hash_of(catalogue: object) -> dict[str, str]:
 def commit() -> str | None:
     """Commit of the checkout that this code runs from, ``-dirty`` if tracked files differ from it.
 
-    None where the code is not in a checkout of its own (an installed wheel, say) or git is missing.
+    Where the code is not in a checkout of its own (an installed wheel, or a copy on a machine that
+    lends its GPU) or git is missing, the one that the environment variable ``COVERDEX_COMMIT``
+    names; else None.
     """
+    return _commit_here() or os.environ.get("COVERDEX_COMMIT") or None
+
+
+def _commit_here() -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

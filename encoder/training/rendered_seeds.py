@@ -9,7 +9,8 @@ left out are never heard. Of each work several performances are made. For each o
 2. its form is changed as in a simulated cover (:mod:`.simulator.timeline`), and some parts pause in
    some sections (:mod:`.simulator.instruments`);
 3. the pitch classes are put into octaves (:func:`notes_from_roll`);
-4. a band plays: instruments, levels, tempo, key, drums, room and tuning are drawn.
+4. a band plays: instruments, levels, tempo, key, drums, room and tuning are drawn, and in half of
+   the performances the melody is bent as a voice bends it (:mod:`.singing`).
 
 ::
 
@@ -29,8 +30,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -263,22 +267,87 @@ def render_jobs(
     *,
     seconds: float,
     seed: int,
+    workers: int = 1,
 ) -> Iterator[int]:
-    """Render what is not there yet; yields the number of performances after each run."""
-    for first in range(0, len(jobs), _TOGETHER):
-        together = jobs[first : first + _TOGETHER]
-        if not all(job.named(corpus).file(folder).exists() for job in together):
-            rng = np.random.default_rng([seed, 32, first])
-            soundfont, room = soundfonts[int(rng.integers(len(soundfonts)))], rng.random() < 0.5
-            bands = [np.random.default_rng([seed, 33, job.number, job.take]) for job in together]
-            played = [
-                (perform(corpus, job.version, band, seconds=1.3 * seconds), band)
-                for job, band in zip(together, bands, strict=True)
-            ]
-            heard = render_together(played, soundfont, seconds=seconds, room=room, detuning=0.35)
-            for job, chroma in zip(together, heard, strict=True):
-                job.named(corpus).write(chroma, folder)
-        yield len(together)
+    """Render what is not there yet; yields the number of performances after each run.
+
+    With several workers, runs are played side by side in processes of their own; the files are the
+    same.
+    """
+    wanted = ((first, jobs[first : first + _TOGETHER]) for first in range(0, len(jobs), _TOGETHER))
+    if workers == 1:
+        for first, together in wanted:
+            if (
+                run := _run(corpus, first, together, soundfonts, folder, seconds, seed)
+            ) is not None:
+                run.write(folder)
+            yield len(together)
+        return
+    # Spawned: a fork of a process that has used several threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting: deque[tuple[int, Future[None]]] = deque()
+        for first, together in wanted:
+            run = _run(corpus, first, together, soundfonts, folder, seconds, seed)
+            if run is None:
+                yield len(together)
+                continue
+            waiting.append((len(together), pool.submit(run.write, folder)))
+            if len(waiting) > 2 * workers:
+                yield _finished(waiting.popleft())
+        while waiting:
+            yield _finished(waiting.popleft())
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Performances that the sampler plays in one go, as notes; worker processes get these."""
+
+    performances: Sequence[RenderedPerformance]
+    played: Sequence[tuple[Notes, np.random.Generator]]
+    soundfont: Path
+    room: bool
+    seconds: float
+
+    def write(self, folder: Path) -> None:
+        heard = render_together(
+            self.played,
+            self.soundfont,
+            seconds=self.seconds,
+            room=self.room,
+            detuning=0.35,
+            singing=0.5,
+        )
+        for performance, chroma in zip(self.performances, heard, strict=True):
+            performance.write(chroma, folder)
+
+
+def _run(
+    corpus: RollCorpus,
+    first: int,
+    together: Sequence[Job],
+    soundfonts: Sequence[Path],
+    folder: Path,
+    seconds: float,
+    seed: int,
+) -> _Run | None:
+    """Draw the performances of one run; None where their files are all there."""
+    named = [job.named(corpus) for job in together]
+    if all(performance.file(folder).exists() for performance in named):
+        return None
+    rng = np.random.default_rng([seed, 32, first])
+    soundfont, room = soundfonts[int(rng.integers(len(soundfonts)))], rng.random() < 0.5
+    bands = [np.random.default_rng([seed, 33, job.number, job.take]) for job in together]
+    played = [
+        (perform(corpus, job.version, band, seconds=1.3 * seconds), band)
+        for job, band in zip(together, bands, strict=True)
+    ]
+    return _Run(named, played, soundfont, bool(room), seconds)
+
+
+def _finished(run: tuple[int, Future[None]]) -> int:
+    count, future = run
+    future.result()
+    return count
 
 
 def _batches(config: TrainingConfig, base: Path) -> CoverBatches:
@@ -316,8 +385,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each performance")
     parser.add_argument("--most", type=int, help="works, in whole blocks of 64; default: all")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that play and listen")
     parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
     options = parser.parse_args()
+    if options.workers < 1:
+        parser.error(f"--workers {options.workers}: give 1 or more")
     batches = _batches(read_config(options.config), options.config.parent)
     jobs = draw_jobs(batches, dict(options.works), takes=options.takes, seed=options.seed)
     if options.most is not None:
@@ -331,6 +403,7 @@ def main() -> None:
         options.out,
         seconds=options.seconds,
         seed=options.seed,
+        workers=options.workers,
     )
     with_progress(made, len(jobs))
 

@@ -117,32 +117,38 @@ class RenderedVersions:
         return views.draw(catalogue, int(self.row[track]), rng)[:n_frames]
 
 
-def rendered_versions(
-    settings: RenderedSettings, work_ids: Sequence[str], context: SourceContext
-) -> RenderedVersions:
-    """Prepare catalogues whose titles are the ids of works of the seeds.
+@dataclass(frozen=True, eq=False)
+class RenderedTracks:
+    """What the network reads of one rendered catalogue.
 
     Parameters
     ----------
-    settings : RenderedSettings
-    work_ids : sequence of str
-        The works of the corpus. Performances of other works are left out.
-    context : SourceContext
+    tracks : PreparedTracks
+        Titles are the ids of works of the seeds.
+    origin : mapping
+        ``catalogue``, as the settings name it, and what tells its content, for the record.
+    """
+
+    tracks: PreparedTracks
+    origin: Mapping[str, Any]
+
+
+def prepare_catalogues(
+    catalogues: Sequence[str], context: SourceContext
+) -> tuple[RenderedTracks, ...]:
+    """Preprocess rendered catalogues into the run's folder, or take what is there already.
 
     Raises
     ------
     TrainingError
-        There is no world to open catalogues, or one of them has none of the works.
+        There is no world to open catalogues, or one of them holds nothing to train on.
     NotFoundError
         No such catalogue.
     """
     if context.world is None:
         raise TrainingError("[data.rendered] needs a world to open catalogues; hand one down")
-    number = {work_id: i for i, work_id in enumerate(work_ids)}
-    prepared: list[PreparedTracks] = []
-    origins: dict[str, Any] = {}
-    found: list[tuple[int, int, int]] = []
-    for name in settings.catalogues:
+    prepared = []
+    for name in catalogues:
         location = locate(name, context.base)
         catalogue = context.world.open_catalogue(location, kind=context.kind)
         origin = {"catalogue": name, **provenance.hash_of(catalogue)}
@@ -150,6 +156,33 @@ def rendered_versions(
         content = hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
         folder = context.folder / "rendered" / content[:16]
         tracks = prepare_tracks(catalogue, folder, context.preprocessing, origin=origin)
+        prepared.append(RenderedTracks(tracks, origin))
+    return tuple(prepared)
+
+
+def rendered_versions(
+    settings: RenderedSettings, work_ids: Sequence[str], rendered: Sequence[RenderedTracks]
+) -> RenderedVersions:
+    """Find the works of the seeds in what was rendered.
+
+    Parameters
+    ----------
+    settings : RenderedSettings
+    work_ids : sequence of str
+        The works of the corpus. Performances of other works are left out.
+    rendered : sequence of RenderedTracks
+
+    Raises
+    ------
+    TrainingError
+        One of the catalogues has none of the works.
+    """
+    number = {work_id: i for i, work_id in enumerate(work_ids)}
+    prepared: list[PreparedTracks] = []
+    origins: dict[str, Any] = {}
+    found: list[tuple[int, int, int]] = []
+    for each in rendered:
+        tracks, name = each.tracks, str(each.origin["catalogue"])
         rows = [
             (number[title], len(prepared), row)
             for row, title in enumerate(tracks.titles)
@@ -162,7 +195,7 @@ def rendered_versions(
             )
         found += rows
         prepared.append(tracks)
-        origins[name] = {**origin, "performances": len(rows)}
+        origins[name] = {**each.origin, "performances": len(rows)}
     works, catalogues, rows_of = np.array(found, dtype=np.int64).T
     return RenderedVersions(
         prepared,

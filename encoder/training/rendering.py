@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..chroma import DATACOS_HOP_LENGTH, DATACOS_SAMPLE_RATE, Chroma
 from ..errors import NotFoundError
 from .corpus import BASS, CHORDS, INNER, MELODY, Notes
+from .singing import bend_of_voice, draw_singing_voice
 
 #: Every so many frames of Da-TACOS one is analysed: 21.5 frames per second.
 EVERY_FRAME = 4
@@ -31,6 +32,8 @@ PROGRAMS = {
     CHORDS: (0, 1, 4, 5, 16, 18, 24, 25, 26, 27, 29, 30, 48, 50, 52, 61, 88, 89),
     BASS: (32, 33, 34, 35, 36, 38, 43),
 }
+#: Those that may play a melody which is bent as a voice bends it.
+SUNG_PROGRAMS = (22, 40, 52, 53, 54, 65, 66, 68, 71, 73, 80, 81, 85)
 #: Share of the bands that have drums.
 DRUMS = 0.7
 _DRUM_CHANNEL = 9
@@ -74,6 +77,7 @@ def render_together(
     room: bool = True,
     detuning: float = 0.0,
     drums: float = DRUMS,
+    singing: float = 0.0,
 ) -> list[Chroma]:
     """Play and analyse several performances in one go, at half the sample rate.
 
@@ -96,6 +100,8 @@ def render_together(
         tune.
     drums : float
         Share of the performances that have drums.
+    singing : float
+        Share of the performances whose melody is bent as a voice bends it (:mod:`.singing`).
 
     Returns
     -------
@@ -107,7 +113,7 @@ def render_together(
     for number, (notes, rng) in enumerate(performances):
         bend = float(rng.uniform(-detuning, detuning)) if detuning and rng.random() < 0.5 else 0.0
         events += _silenced(number * slot, bend)
-        band = band_events(notes, rng, seconds=seconds, drums=drums)
+        band = band_events(notes, rng, seconds=seconds, drums=drums, singing=singing, tuning=bend)
         events += [(number * slot + 1 + at, message) for at, message in band]
     with tempfile.TemporaryDirectory() as folder:
         midi, sound = Path(folder) / "seeds.mid", Path(folder) / "seeds.wav"
@@ -126,8 +132,16 @@ def _silenced(at: int, bend: float) -> Iterator[tuple[int, Any]]:
 
     for channel in range(16):
         yield at, mido.Message("control_change", channel=channel, control=120, value=0)
-        if channel != _DRUM_CHANNEL:  # the wheel's range is two semitones
-            yield at, mido.Message("pitchwheel", channel=channel, pitch=round(bend / 2 * 8191))
+        if channel != _DRUM_CHANNEL:
+            yield at, _wheel(channel, bend)
+
+
+def _wheel(channel: int, semitones: float) -> Any:
+    """Turn a channel's pitch wheel, whose range is two semitones to either side."""
+    import mido
+
+    pitch = round(float(np.clip(semitones / 2, -1, 1)) * 8191)
+    return mido.Message("pitchwheel", channel=channel, pitch=pitch)
 
 
 def write_midi(notes: Notes, path: Path, rng: np.random.Generator, *, seconds: float) -> None:
@@ -136,15 +150,25 @@ def write_midi(notes: Notes, path: Path, rng: np.random.Generator, *, seconds: f
 
 
 def band_events(
-    notes: Notes, rng: np.random.Generator, *, seconds: float, drums: float = DRUMS
+    notes: Notes,
+    rng: np.random.Generator,
+    *,
+    seconds: float,
+    drums: float = DRUMS,
+    singing: float = 0.0,
+    tuning: float = 0.0,
 ) -> list[tuple[int, Any]]:
-    """Give what a randomly drawn band plays: MIDI messages with their times in milliseconds."""
+    """Give what a randomly drawn band plays: MIDI messages with their times in milliseconds.
+
+    ``tuning``, in semitones, is that of all other parts; a melody that is sung keeps to it.
+    """
     import mido
 
+    sung = singing > 0 and rng.random() < singing
     tempo = float(np.exp(rng.uniform(-0.25, 0.25)))
     shift = int(rng.integers(-5, 7))
     events: list[tuple[int, Any]] = []
-    for part, programs in PROGRAMS.items():
+    for part, programs in {**PROGRAMS, **({MELODY: SUNG_PROGRAMS} if sung else {})}.items():
         program, level = int(rng.choice(programs)), int(rng.integers(60, 127))
         events.append((0, mido.Message("program_change", channel=part, program=program)))
         events.append((0, mido.Message("control_change", channel=part, control=7, value=level)))
@@ -157,6 +181,15 @@ def band_events(
             loud = int(np.clip(notes.loudness[i], 1, 127))
             events.append((int(start[i]), mido.Message("note_on", velocity=loud, **what)))
             events.append((int(start[i] + length[i]), mido.Message("note_off", **what)))
+    if sung:
+        melody = np.flatnonzero((notes.part == MELODY) & (start < seconds * 1000))
+        melody = melody[np.argsort(start[melody], kind="stable")]
+        stop = start[melody] + length[melody]
+        voice = draw_singing_voice(rng)
+        for at, bend in zip(
+            *bend_of_voice(start[melody], stop, notes.pitch[melody], voice, rng), strict=True
+        ):
+            events.append((int(at), _wheel(MELODY, tuning + float(bend))))
     if rng.random() < drums:
         events.extend(_drum_strokes(rng, seconds))
     return events

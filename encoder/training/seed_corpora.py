@@ -20,7 +20,7 @@ from .cover_settings import CoverSettings, TuneSettings
 from .seeds import hold_out, leave_out, read_seeds
 
 #: Settings of the source that decide what is read.
-_DECISIVE = {
+DECISIVE = {
     "seeds",
     "leave_out_titles",
     "held_out_corpus",
@@ -66,7 +66,7 @@ def read_corpora(settings: CoverSettings, context: SourceContext) -> SeedCorpora
         No such seeds.
     """
     global _last
-    chosen = settings.model_dump(mode="json", include=_DECISIVE)
+    chosen = settings.model_dump(mode="json", include=DECISIVE)
     paths = [context.path(seed) for seed in settings.seeds]
     changed = [path.stat().st_mtime_ns for path in paths if path.exists()]
     key = json.dumps([str(context.base.resolve()), chosen, changed], sort_keys=True)

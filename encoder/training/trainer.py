@@ -115,6 +115,9 @@ class Trainer:
         Instead of the one that the configuration names.
     loss : Loss, optional
         Instead of the one that the configuration names.
+    prepared : path-like, optional
+        A folder that holds the data ready (:mod:`.prepared_covers`), instead of where the
+        configuration says that they are read from.
     fresh : bool, default False
         Start anew where the folder holds a run.
 
@@ -133,12 +136,14 @@ class Trainer:
         world: TrainingWorld | None = None,
         source: BatchSource | None = None,
         loss: Loss | None = None,
+        prepared: str | Path | None = None,
         fresh: bool = False,
     ) -> None:
         self.config = config
         self.folder = RunFolder(Path(folder))
         self.world = world
         self.base = Path(base)
+        self.prepared = None if prepared is None else Path(prepared)
         if fresh:
             self.folder.forget_state()
         state = self.folder.load_state(config.digest)  # before anything is written to the folder
@@ -415,6 +420,7 @@ class Trainer:
             folder=self.folder.path,
             base=self.base,
             world=self.world,
+            prepared=self.prepared,
         )
 
     def _validation_sets(self) -> list[ValidationSet]:

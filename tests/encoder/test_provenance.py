@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
 from coverdex.encoder.training import provenance
 
 
@@ -33,3 +34,13 @@ def test_versions_name_what_can_change_the_numbers() -> None:
 def test_commit_is_a_hash_or_unknown() -> None:
     commit = provenance.commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
+
+
+def test_a_copy_without_git_has_the_commit_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "_commit_here", lambda: None)
+    monkeypatch.delenv("COVERDEX_COMMIT", raising=False)
+    assert provenance.commit() is None
+    monkeypatch.setenv("COVERDEX_COMMIT", "0" * 40)
+    assert provenance.commit() == "0" * 40
+    monkeypatch.setattr(provenance, "_commit_here", lambda: "1" * 40)
+    assert provenance.commit() == "1" * 40

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from coverdex.cli import training_world
-from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError
+from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError, read_chroma
 from coverdex.encoder.training import SourceContext
 from coverdex.encoder.training import rendered_seeds as rendered
 from coverdex.encoder.training.batch import build_batch_source
@@ -165,6 +167,39 @@ def test_interrupted_rendering_goes_on(
     corpus = batches.simulator.corpus
     rendered.write_list(corpus, jobs, tmp_path / "out")
     assert all(job.named(corpus).file(tmp_path / "out").exists() for job in jobs)
+
+
+def test_several_workers_write_the_same_files(
+    context: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 8}, takes=3, seed=1)
+
+    def play(performances: Any, soundfont: Path, **_: Any) -> list[Chroma]:
+        """Chroma that depends on what is played and by whom."""
+        heard = []
+        for notes, rng in pickle.loads(pickle.dumps(performances)):  # as processes get them
+            values = rng.random((100, 12), dtype=np.float32)
+            values[:, 0] = notes.onset.sum() % 1
+            heard.append(Chroma(values, 21.5))
+        return heard
+
+    def threads(workers: int, mp_context: Any) -> ThreadPoolExecutor:
+        assert mp_context.get_start_method() == "spawn"
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr(rendered, "render_together", play)
+    monkeypatch.setattr(rendered, "ProcessPoolExecutor", threads)
+    corpus, soundfonts = batches.simulator.corpus, [Path("band.sf2"), Path("other.sf2")]
+    for workers in (1, 3):
+        out = tmp_path / str(workers)
+        made = rendered.render_jobs(
+            corpus, jobs, soundfonts, out, seconds=5.0, seed=1, workers=workers
+        )
+        assert sum(made) == 24
+    for job in jobs:
+        one, other = (read_chroma(job.named(corpus).file(tmp_path / n)) for n in ("1", "3"))
+        assert np.array_equal(one.chroma.values, other.chroma.values)
 
 
 def test_a_folder_of_another_draw_is_refused(context: SourceContext, tmp_path: Path) -> None:

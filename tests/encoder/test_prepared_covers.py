@@ -1,0 +1,264 @@
+"""Materials of simulated covers in a folder: the same batches, and nothing taken on trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from coverdex.cli import training_world
+from coverdex.encoder import ChromaKind, NotFoundError, Preprocessing, TrainingError
+from coverdex.encoder.chroma import Chroma
+from coverdex.encoder.commands import app
+from coverdex.encoder.training import Trainer
+from coverdex.encoder.training.batch import SourceContext, build_batch_source
+from coverdex.encoder.training.config import TrainingConfig, parse_config
+from coverdex.encoder.training.cover_batches import CoverBatches
+from coverdex.encoder.training.prepared_covers import prepare_covers
+from coverdex.encoder.training.rendered_catalogue import RenderedPerformance, write_metadata
+from typer.testing import CliRunner
+
+DATA = {
+    "source": "simulated-covers",
+    "seeds": ["charts.parquet"],
+    "works_per_batch": 4,
+    "seconds": 10.0,
+    "held_out_corpus": "charts",
+    "held_out_works": 2,
+    "arrangements": {"charts": 1},
+    "rendered": {"catalogues": ["played"], "share": 0.7},
+}
+
+
+def write_charts(path: Path, n_works: int) -> None:
+    chords = [[0, 4, 0, [0, 4, 7]], [4, 4, 5, [5, 9, 0]], [8, 4, 7, [7, 11, 2]]]
+    rows = [
+        {
+            "work_id": f"tune{work}",
+            "source": source,
+            "version_id": str(work),
+            "title": f"Standard {work}" if source == "a" else None,
+            "chords_json": json.dumps(
+                [[s, n, (b + work) % 12, [(t + work) % 12 for t in c]] for s, n, b, c in chords]
+            ),
+        }
+        for work in range(n_works)
+        for source in ("a", "b")
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def write_played(folder: Path, n_works: int) -> None:
+    """Chroma at random under the names of works, in the layout of Da-TACOS."""
+    rng = np.random.default_rng(3)
+    played = [
+        RenderedPerformance(f"W_{n}", f"P_{10 * n + k}", f"jazz_tune{n}", f"jazz_tune{n}", "seed")
+        for n in range(n_works)
+        for k in range(2)
+    ]
+    write_metadata(played, folder)
+    for each in played:
+        each.write(Chroma(rng.random((300, 12), dtype=np.float32), 21.5), folder)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., TrainingConfig]:
+    write_charts(tmp_path / "charts.parquet", 10)
+    write_played(tmp_path / "played", 10)
+
+    def make(**data: Any) -> TrainingConfig:
+        return parse_config(
+            {
+                "name": "tiny",
+                "seed": 3,
+                "architecture": {
+                    "name": "equivariant-cnn",
+                    "channels": [4, 4],
+                    "widths": [3, 3],
+                    "strides": [2, 2],
+                    "heads": 2,
+                    "read_out": 8,
+                    "dimension": 8,
+                },
+                "preprocessing": {"frame_rate": 4.0},
+                "data": {**DATA, **data},
+                "loss": {"name": "nt-xent"},
+                "run": {"epochs": 1, "steps_per_epoch": 3, "device": "cpu"},
+            }
+        )
+
+    return make
+
+
+def source_of(config: TrainingConfig, folder: Path, prepared: Path | None) -> CoverBatches:
+    context = SourceContext(
+        preprocessing=Preprocessing(frame_rate=4.0),
+        kind=ChromaKind.HPCP,
+        seed=config.seed,
+        device="cpu",
+        folder=folder / "scratch",
+        base=folder,
+        world=training_world(),
+        prepared=prepared,
+    )
+    source = build_batch_source(config.data, context)
+    assert isinstance(source, CoverBatches)
+    return source
+
+
+@pytest.fixture
+def prepared(config: Callable[..., TrainingConfig], tmp_path: Path) -> Path:
+    prepare_covers(config(), tmp_path / "prepared", base=tmp_path, world=training_world())
+    return tmp_path / "prepared"
+
+
+def test_batches_are_those_that_the_seeds_give(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    read, taken = (source_of(config(), tmp_path, folder) for folder in (None, prepared))
+    assert taken.rendered is not None
+    assert taken.describe() == read.describe()
+    assert taken.training_list() == read.training_list()
+    for step in range(6):
+        for one, other in zip(read.batch(step), taken.batch(step), strict=True):
+            assert torch.equal(one, other)
+    for one, other in zip(read.held_out(), taken.held_out(), strict=True):
+        assert torch.equal(one.x, other.x)
+
+
+def test_it_needs_neither_seeds_nor_catalogues(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    carried = prepared.rename(tmp_path / "carried")
+    source = source_of(config(), elsewhere, carried)
+    assert source.batch(0).x.any()
+
+
+def test_a_run_comes_out_the_same(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    runs = [
+        Trainer(
+            config(), tmp_path / f"run{n}", base=tmp_path, world=training_world(), prepared=folder
+        ).run()
+        for n, folder in enumerate((None, prepared))
+    ]
+    assert runs[0].encoder.id == runs[1].encoder.id
+
+
+def test_settings_that_choose_among_what_is_there_are_free(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    changed = config(seconds=12.0, works_per_batch=3, simulator={"reverse": 0.5})
+    assert source_of(changed, tmp_path, prepared).batch(0).x.shape == (6, 48, 12)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("arrangements", {"charts": 2}),
+        ("held_out_works", 3),
+        ("leave_out_titles", ["tune1"]),
+        ("rendered", {"catalogues": ["other"]}),
+    ],
+)
+def test_other_settings_of_what_is_there_are_refused(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path, setting: str, value: Any
+) -> None:
+    with pytest.raises(TrainingError, match=f"other settings .{setting}.; prepare"):
+        source_of(config(**{setting: value}), tmp_path, prepared)
+
+
+def test_another_frame_rate_is_refused(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    context = SourceContext(
+        Preprocessing(5.0), ChromaKind.HPCP, 3, "cpu", tmp_path, tmp_path, prepared=prepared
+    )
+    with pytest.raises(TrainingError, match="preprocessing"):
+        build_batch_source(config().data, context)
+
+
+@pytest.mark.parametrize("name", ["rolls.parquet", "versions.parquet", "rendered-0/tracks.f16"])
+def test_a_flipped_bit_is_found(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path, name: str
+) -> None:
+    content = bytearray((prepared / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (prepared / name).write_bytes(content)
+    with pytest.raises(TrainingError, match=f"{name} is missing or damaged"):
+        source_of(config(), tmp_path, prepared)
+
+
+def test_what_is_no_prepared_folder_is_refused(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="holds nothing that was prepared"):
+        source_of(config(), tmp_path, tmp_path / "played")
+    record = json.loads((prepared / "prepared.json").read_text())
+    (prepared / "prepared.json").write_text(json.dumps(record | {"format_version": 2}))
+    with pytest.raises(TrainingError, match="format 2"):
+        source_of(config(), tmp_path, prepared)
+    (prepared / "prepared.json").write_text("{")
+    with pytest.raises(TrainingError, match="damaged"):
+        source_of(config(), tmp_path, prepared)
+
+
+def test_a_place_that_is_taken_is_refused_before_anything_is_read(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    missing = config(seeds=["lost.parquet"])
+    with pytest.raises(TrainingError, match="prepared exists; give"):
+        prepare_covers(missing, prepared, base=tmp_path)
+    with pytest.raises(TrainingError, match="holds nothing that was prepared"):
+        prepare_covers(missing, tmp_path / "played", base=tmp_path, overwrite=True)
+    with pytest.raises(NotFoundError):
+        prepare_covers(missing, prepared, base=tmp_path, overwrite=True)
+    assert source_of(config(), tmp_path, prepared).batch(0).x.any()  # what was there still is
+
+
+def test_only_simulated_covers_are_prepared(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    pairs = replace_data(config(), {"source": "pairs", "catalogue": "demo"})
+    with pytest.raises(TrainingError, match="of the source pairs cannot be prepared"):
+        prepare_covers(pairs, tmp_path / "new", base=tmp_path)
+    with pytest.raises(TrainingError, match="source pairs reads its data itself"):
+        source_of(pairs, tmp_path, prepared)
+
+
+def replace_data(config: TrainingConfig, data: dict[str, Any]) -> TrainingConfig:
+    return config.model_copy(update={"data": data})
+
+
+def test_the_commands_prepare_and_train(
+    config: Callable[..., TrainingConfig], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(as_toml(config().model_dump(mode="json", exclude_none=True)))
+    call = ["prepare", str(path), "--out", str(tmp_path / "ready")]
+    said = CliRunner().invoke(app, call, obj=training_world, catch_exceptions=False)
+    assert "of 8 works and 20 rendered performances in" in said.stdout  # two are held out
+    (tmp_path / "charts.parquet").unlink()
+    call = ["train", str(path), "--out", str(tmp_path / "run"), "--json"]
+    taken = [*call, "--prepared", str(tmp_path / "ready")]
+    said = CliRunner().invoke(app, taken, obj=training_world, catch_exceptions=False)
+    assert json.loads(said.stdout)["result"]["step"] == 3
+    with pytest.raises(NotFoundError):
+        CliRunner().invoke(app, [*call, "--fresh"], obj=training_world, catch_exceptions=False)
+
+
+def as_toml(tables: dict[str, Any], path: str = "") -> str:
+    """Write nested tables of plain values."""
+    lines = [f"{k} = {json.dumps(v)}" for k, v in tables.items() if not isinstance(v, dict)]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += [f"[{path}{name}]", as_toml(table, f"{path}{name}.")]
+    return "\n".join(lines)
