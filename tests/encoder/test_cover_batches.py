@@ -7,29 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from coverdex.encoder import ChromaKind, Preprocessing
 from coverdex.encoder.errors import TrainingError
 from coverdex.encoder.training.batch import SourceContext
 from coverdex.encoder.training.cover_batches import CoverBatches, cover_batches
 
-CHORDS = [[0, 4, 0, [0, 4, 7]], [4, 4, 5, [5, 9, 0]], [8, 8, 7, [7, 11, 2, 5]]]
-
-
-def write_charts(path: Path, n_works: int) -> None:
-    rows = []
-    for work in range(n_works):
-        moved = [
-            [s, n, (b + work) % 12, [(t + work) % 12 for t in tones]] for s, n, b, tones in CHORDS
-        ]
-        for source in ("a", "b"):
-            rows.append({
-                "work_id": f"tune{work}", "source": source, "version_id": str(work),
-                "title": f"Standard {work}", "chords_json": json.dumps(moved),
-            })  # fmt: skip
-    pq.write_table(pa.Table.from_pylist(rows), path)
+from .made_up_charts import write_charts
 
 
 def write_tunes(folder: Path, n_tunes: int) -> None:

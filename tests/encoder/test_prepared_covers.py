@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from coverdex.cli import training_world
@@ -24,6 +22,8 @@ from coverdex.encoder.training.prepared_covers import prepare_covers
 from coverdex.encoder.training.rendered_catalogue import RenderedPerformance, write_metadata
 from typer.testing import CliRunner
 
+from .made_up_charts import write_charts
+
 DATA = {
     "source": "simulated-covers",
     "seeds": ["charts.parquet"],
@@ -34,24 +34,6 @@ DATA = {
     "arrangements": {"charts": 1},
     "rendered": {"catalogues": ["played"], "share": 0.7},
 }
-
-
-def write_charts(path: Path, n_works: int) -> None:
-    chords = [[0, 4, 0, [0, 4, 7]], [4, 4, 5, [5, 9, 0]], [8, 4, 7, [7, 11, 2]]]
-    rows = [
-        {
-            "work_id": f"tune{work}",
-            "source": source,
-            "version_id": str(work),
-            "title": f"Standard {work}" if source == "a" else None,
-            "chords_json": json.dumps(
-                [[s, n, (b + work) % 12, [(t + work) % 12 for t in c]] for s, n, b, c in chords]
-            ),
-        }
-        for work in range(n_works)
-        for source in ("a", "b")
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), path)
 
 
 def write_played(folder: Path, n_works: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from coverdex.cli import training_world
@@ -22,27 +19,7 @@ from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.corpus import BASS, CHORDS, MELODY, N_PARTS, PAD
 from coverdex.encoder.training.cover_batches import CoverBatches
 
-CHORDS_OF_A_CHART = [[0, 4, 0, [0, 4, 7]], [4, 4, 5, [5, 9, 0]], [8, 4, 7, [7, 11, 2]]]
-
-
-def write_charts(path: Path, n_works: int) -> None:
-    rows = [
-        {
-            "work_id": f"tune{work}",
-            "source": source,
-            "version_id": str(work),
-            "title": f"Standard {work}",
-            "chords_json": json.dumps(
-                [
-                    [s, n, (b + work) % 12, [(t + work) % 12 for t in c]]
-                    for s, n, b, c in CHORDS_OF_A_CHART
-                ]
-            ),
-        }
-        for work in range(n_works)
-        for source in ("a", "b")
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), path)
+from .made_up_charts import write_charts
 
 
 @pytest.fixture
