@@ -144,26 +144,40 @@ def write_prepared(
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    _write_corpora(materials, unfinished)
+    try:
+        unfinished.mkdir()
+        _write_files(materials, settings, preprocessing, unfinished)
+        if folder.exists():
+            retired = folder.with_name(f".{folder.name}.old")
+            shutil.rmtree(retired, ignore_errors=True)
+            folder.replace(retired)
+            unfinished.replace(folder)
+            shutil.rmtree(retired)
+        else:
+            unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_files(
+    materials: CoverMaterials, settings: CoverSettings, preprocessing: Preprocessing, folder: Path
+) -> None:
+    _write_corpora(materials, folder)
     for number, each in enumerate(materials.rendered):
-        each.tracks.copy_to(unfinished / f"rendered-{number}")
-    files = sorted(path for path in unfinished.rglob("*") if path.is_file())
+        each.tracks.copy_to(folder / f"rendered-{number}")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     record = {
         "format_version": FORMAT_VERSION,
         "settings": decisive_settings(settings, preprocessing),
         "seeds": dict(materials.hashes),
         "rendered": [dict(each.origin) for each in materials.rendered],
         "files": {
-            path.relative_to(unfinished).as_posix(): provenance.sha256_of(path) for path in files
+            path.relative_to(folder).as_posix(): provenance.sha256_of(path) for path in files
         },
         "commit": provenance.commit(),
         "versions": provenance.versions(),
     }
-    (unfinished / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    unfinished.replace(folder)
+    (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def read_prepared(
