@@ -184,6 +184,10 @@ class CoverBatches:
             values = values[::-1].copy() if flags[0, row] else values
             x[row, : len(values)] = torch.from_numpy(values)
             n_valid[row] = len(values)
+        played = torch.from_numpy(np.flatnonzero(tracks >= 0))
+        if len(played) and not rendered.channel.is_clean:
+            heard = rendered.channel.apply(x[played], rng)
+            x[played] = scale_tracks(heard, n_valid[played], self.scaling)
         return Batch(x, n_valid, torch.from_numpy(np.tile(works, 2)))
 
 

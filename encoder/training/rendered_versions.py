@@ -9,6 +9,8 @@ catalogues of the same works as samplers played them (:mod:`.rendered_seeds`,
     share = 0.6        # of the views that are rendered performances, where the work has any
     tempo = 1.25       # largest factor by which one is played faster or slower
     noise = 0.03       # largest deviation of the noise that is added
+    [data.rendered.channel]    # what makes them like recordings, see :mod:`.channel`
+    floor = 0.3
 
 Each view of an item is then a simulated cover or a rendered performance, whichever is drawn. So a
 rendered performance is pulled towards a simulated cover of its work and towards another rendered
@@ -32,6 +34,7 @@ from pydantic import Field
 from ..errors import TrainingError
 from . import provenance
 from .batch import SourceContext
+from .channel import ChannelEffects
 from .config import SettingsTable
 from .prepared_tracks import PreparedTracks, prepare_tracks
 from .recording_views import Frames, RecordingViews
@@ -48,6 +51,7 @@ class RenderedSettings(SettingsTable):
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
     tempo: Annotated[float, Field(ge=1, le=2)] = 1.25
     noise: Annotated[float, Field(ge=0, le=1)] = 0.03
+    channel: ChannelEffects = ChannelEffects()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,8 @@ class RenderedVersions:
         The tracks of each work of the corpus that has any.
     share, tempo, noise : float
         As in :class:`RenderedSettings`.
+    channel : ChannelEffects
+        What views go through when they are drawn (:mod:`.cover_batches`).
     origin : mapping
         Where they came from, for the record.
     """
@@ -74,6 +80,7 @@ class RenderedVersions:
     share: float
     tempo: float
     noise: float
+    channel: ChannelEffects = field(default_factory=ChannelEffects)
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def choose(
@@ -205,5 +212,6 @@ def rendered_versions(
         settings.share,
         settings.tempo,
         settings.noise,
+        settings.channel,
         {**origins, "works": int(np.unique(works).size)},
     )

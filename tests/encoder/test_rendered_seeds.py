@@ -247,6 +247,26 @@ def test_a_work_that_is_played_backwards_is_heard_backwards(
         assert torch.equal(one[:n].flip(0), other[:n])
 
 
+def test_what_was_rendered_goes_through_the_channel_and_simulated_covers_do_not(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=2)
+    table: dict[str, Any] = {"catalogues": ["played"], "share": 0.5, "noise": 0.0}
+    clean = read(context, rendered=table, works_per_batch=8).batch(0)
+    table["channel"] = {"floor": 0.5}
+    noisy = read(context, rendered=table, works_per_batch=8).batch(0)
+    assert torch.equal(clean.n_valid, noisy.n_valid)
+    flat = [float(x.std(dim=1).max()) < 1e-3 for x in clean.x]  # rendered, see write_rendered
+    assert 0 < sum(flat) < len(flat)
+    for was_rendered, one, other, n in zip(
+        flat, clean.x, noisy.x, clean.n_valid.tolist(), strict=True
+    ):
+        assert torch.equal(one, other) is not was_rendered
+        assert not other[n:].any()
+        assert other.amin() == 0
+        assert other.amax() == pytest.approx(1)
+
+
 def test_no_band_plays_a_work_upside_down(context: SourceContext, tmp_path: Path) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=2)
     table = {"catalogues": ["played"], "share": 1.0}
