@@ -10,7 +10,8 @@ Four statistics of each track at the encoder's frame rate, averaged over tracks:
 ``python -m coverdex.encoder.training.calibration --seeds TABLE... --real FOLDER --soundfont SF2...
 --out docs/images/simulator-calibration.png`` renders a part of the seeds (:mod:`.rendering`),
 simulates covers of the same ones, reads the real recordings and draws all three. ``--config`` takes
-the simulator's strengths from a training configuration.
+the simulator's strengths from a training configuration; where it has a channel for what is rendered
+(:mod:`.channel`), a fourth kind is what was rendered after it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..chroma_file import read_chroma
 from ..preprocessing import resampled
+from .channel import ChannelEffects
+from .config import read_settings
 from .corpus import Notes, RollCorpus, Version, roll_from_notes, split_bass
 from .corpus_tables import read_notes
+from .cover_batches import scale_tracks
 from .simulator import CoverSimulator, SimulatorConfig, simulator_config
 
 Frames = NDArray[np.float64]
@@ -108,6 +113,26 @@ def simulated_tracks(
     return [view[: int(n)].numpy() for view, n in zip(views, n_valid, strict=True)]
 
 
+def through_channels(
+    tracks: Sequence[NDArray[np.float32]], effects: ChannelEffects, *, seed: int
+) -> list[NDArray[np.float32]]:
+    """Send rendered tracks through channels, as training does: scaled before and after.
+
+    Parameters
+    ----------
+    tracks : sequence of ndarray, shape (n_frames, 12), float32
+    effects : ChannelEffects
+    seed : int
+    """
+    n_valid = torch.tensor([len(track) for track in tracks])
+    x = torch.zeros(len(tracks), int(n_valid.max()), 12)
+    for row, track in zip(x, tracks, strict=True):
+        row[: len(track)] = torch.from_numpy(track)
+    clean = scale_tracks(x, n_valid, "min-max")
+    heard = scale_tracks(effects.apply(clean, np.random.default_rng(seed)), n_valid, "min-max")
+    return [row[: int(n)].numpy() for row, n in zip(heard, n_valid, strict=True)]
+
+
 def draw(groups: Mapping[str, Sequence[ChromaStatistics]], frame_rate: float, path: Path) -> None:
     """Draw the mean of each group, with one standard deviation over tracks, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -164,6 +189,10 @@ def main() -> None:
         real.append(resampled(chroma.values, chroma.frame_rate, config.frame_rate))
     longest = max(LAGS)
     tracks: dict[str, Sequence[NDArray[Any]]] = {"real": real, "rendered": rendered}
+    if (effects := _channel(options.config)) is not None:
+        tracks["rendered, through channels"] = through_channels(
+            rendered, effects, seed=options.seed
+        )
     for name, strengths in _simulators(options.config).items():
         tracks[name] = simulated_tracks(
             seeds, strengths, seconds=options.seconds, seed=options.seed
@@ -192,6 +221,15 @@ def _simulators(config: Path | None) -> dict[str, SimulatorConfig]:
     if "later" in data:
         found["simulated, later"] = simulator_config(data["later"]["simulator"])
     return found
+
+
+def _channel(config: Path | None) -> ChannelEffects | None:
+    """Read the channel of what is rendered, where a training configuration has one."""
+    if config is None:
+        return None
+    data = tomllib.loads(config.read_text(encoding="utf-8"))["data"]
+    table = data.get("rendered", {}).get("channel")
+    return None if table is None else read_settings(ChannelEffects, table, where=str(config))
 
 
 def _rendered(

@@ -13,7 +13,9 @@ from coverdex.encoder.training.calibration import (
     draw,
     over_tracks,
     simulated_tracks,
+    through_channels,
 )
+from coverdex.encoder.training.channel import ChannelEffects
 from coverdex.encoder.training.corpus import Notes
 from coverdex.encoder.training.simulator import SimulatorConfig
 
@@ -58,6 +60,23 @@ def test_simulated_tracks_are_drawn_beside_others(tmp_path: Path) -> None:
     assert statistics
     draw({"simulated": statistics, "again": statistics}, 4.0, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5_000
+
+
+def test_rendered_tracks_go_through_channels_of_their_own_length() -> None:
+    rng = np.random.default_rng(0)
+    tracks = [rng.random((n, 12), dtype=np.float32) ** 4 for n in (150, 90)]
+    heard = through_channels(tracks, ChannelEffects(floor=0.5), seed=1)
+    assert [track.shape for track in heard] == [(150, 12), (90, 12)]
+    for before, after in zip(tracks, heard, strict=True):
+        assert after.min() == 0
+        assert after.max() == pytest.approx(1)
+        assert ChromaStatistics.of(after).entropy @ np.arange(20) > (
+            ChromaStatistics.of(before).entropy @ np.arange(20)
+        )
+    clean = through_channels(tracks, ChannelEffects(), seed=1)
+    np.testing.assert_allclose(
+        clean[0], (tracks[0] - tracks[0].min()) / np.ptp(tracks[0]), atol=1e-6
+    )
 
 
 def test_a_band_is_written_as_midi(tmp_path: Path) -> None:
