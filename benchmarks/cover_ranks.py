@@ -49,14 +49,15 @@ class Cliques:
 
     @classmethod
     def of(cls, works: Sequence[Hashable | None]) -> Cliques:
-        """Group performances by their work; None, "" or NaN is a work of its own (unknown)."""
+        """Group performances by their work; None, blank or NaN is a work of its own (unknown)."""
         position: dict[Hashable, int] = {}
         members: list[list[int]] = []
         labels: list[Hashable | None] = []
         work_of = np.empty(len(works), dtype=np.int64)
         for performance, work in enumerate(works):
             # A table of pandas has NaN where a work is missing; it is not even equal to itself.
-            unknown = work is None or work == "" or work != work
+            blank = isinstance(work, str) and not work.strip()
+            unknown = work is None or blank or work != work
             at = len(members) if unknown else position.setdefault(work, len(members))
             if at == len(members):
                 members.append([])

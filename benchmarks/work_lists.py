@@ -121,15 +121,16 @@ def read_work_list(path: str | Path) -> WorkList:
 
 
 def _of(pairs: Iterable[tuple[str, str | None]]) -> WorkList:
-    """Make a list; an id may be None or "" where a file lacks it, which is refused."""
+    """Make a list; an id may be None or blank where a file lacks it, which is refused."""
     listed = list(pairs)
     for row, (performance, work) in enumerate(listed, start=1):
-        if not performance:
+        if not (performance and performance.strip()):
             raise WorkListError(
                 f"row {row} of the list of works (work {work or 'unknown'}) names no performance; "
                 "give every row its id"
             )
-    return WorkList([p for p, _ in listed], [w or None for _, w in listed])
+    works = [work if work and work.strip() else None for _, work in listed]
+    return WorkList([performance for performance, _ in listed], works)
 
 
 def _performance_column(names: Sequence[str]) -> str | None:

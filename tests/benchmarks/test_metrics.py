@@ -54,7 +54,7 @@ def test_noise_is_a_candidate_and_no_query(six, six_works):
     assert without.mr1 < with_noise.mr1
 
 
-@pytest.mark.parametrize("unknown", [None, "", np.nan])
+@pytest.mark.parametrize("unknown", [None, "", " ", np.nan])
 def test_performances_of_unknown_works_are_no_covers_of_each_other(six, unknown):
     known = evaluate(six, ["a", "a", "a", "x", "y", "z"])
     result = evaluate(six, ["a", "a", "a", unknown, unknown, unknown])

@@ -189,6 +189,16 @@ def test_lists_of_works_in_every_form(works_file, tmp_path):
     assert read_work_list(tmp_path / "works.tsv") == expected
 
 
+def test_blank_works_of_a_list_are_unknown(tmp_path):
+    pairs = {"performance_id": ["1", "2", "3"], "work_id": ["", "  ", "a"]}
+    (tmp_path / "works.csv").write_text("work_id,performance_id\n,1\n  ,2\na,3\n")
+    pq.write_table(pa.table(pairs), tmp_path / "works.parquet")
+    metadata = {w: {p: {}} for p, w in zip(*pairs.values(), strict=True)}
+    (tmp_path / "works.json").write_text(json.dumps(metadata))
+    for name in ("works.csv", "works.parquet", "works.json"):
+        assert read_work_list(tmp_path / name).works == [None, None, "a"], name
+
+
 def test_a_list_of_works_with_another_ending_is_told_the_forms(works_file, tmp_path):
     for name in ("works.txt", "works"):
         (tmp_path / name).write_bytes(works_file.read_bytes())
@@ -213,7 +223,7 @@ def test_wrong_list_of_works_is_refused(tmp_path):
     pq.write_table(pa.table({"performance_id": [[1]], "work_id": ["a"]}), tmp_path / "w.parquet")
     with pytest.raises(WorkListError, match="cannot be read as Parquet"):
         read_work_list(tmp_path / "w.parquet")
-    for rows in ("W_1,P_1\nW_1\n", "W_1,P_1\nW_1,\n"):
+    for rows in ("W_1,P_1\nW_1\n", "W_1,P_1\nW_1,\n", "W_1,P_1\nW_1, \n"):
         path.write_text(f"work_id,performance_id\n{rows}")
         with pytest.raises(WorkListError, match=r"row 2 .*W_1.* names no performance"):
             read_work_list(path)
