@@ -96,11 +96,13 @@ def evaluate(
     from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
-    given = [Path(each).resolve() for each in (ranking, works, ids) if each is not None]
-    if per_query is not None and per_query.resolve() in given:
+    if ids is not None and protocol == "any":
+        raise typer.BadParameter("--ids is the list of a protocol: give --protocol too")
+    figures = per_query or _beside(ranking)
+    if figures.resolve() in (Path(each).resolve() for each in (ranking, works, ids) if each):
         raise typer.BadParameter(
-            f"--per-query {per_query} is what is evaluated, and would be overwritten; give another "
-            "name"
+            f"{figures} is what is evaluated, and would be overwritten by every query's figures; "
+            "give another name with --per-query"
         )
     asked = protocol_named(protocol)
     opened = open_ranking(ranking, works, distances=distances)
@@ -111,13 +113,9 @@ def evaluate(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
-    whole = ranking.resolve()
-    # Beside the ranking, not in it, also where it is given as "." or "..".
-    folder = whole.parent if ranking.name in ("", "..") else ranking.parent
-    beside = folder / f"{whole.name}.per-query.parquet"
     try:
-        write_per_query(evaluation, opened.listed, per_query or beside)
-        written = f"wrote {evaluation.counts.n_queries} queries to {per_query or beside}"
+        write_per_query(evaluation, opened.listed, figures)
+        written = f"wrote {evaluation.counts.n_queries} queries to {figures}"
     except (OSError, IndexExistsError) as error:
         if per_query is not None:
             raise
@@ -142,6 +140,13 @@ def evaluate(
     _print_evaluation(evaluation, opened, check, listed, also)
     if leakage is not None:
         print(f"leakage: {leakage.verdict}")
+
+
+def _beside(ranking: Path) -> Path:
+    """Name the file of figures: beside the ranking, not in it, also where it is ``.`` or ``..``."""
+    whole = ranking.resolve()
+    folder = whole.parent if ranking.name in ("", "..") else ranking.parent
+    return folder / f"{whole.name}.per-query.parquet"
 
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:

@@ -9,7 +9,7 @@
     # All further keys may be left out.
     kind = "hpcp"                          # hpcp, crema or cens
     subset = "benchmark"                   # of a Da-TACOS root that holds both
-    protocol = "any"                       # da-tacos-benchmark, covers80 or any
+    protocol = "da-tacos-benchmark"        # or covers80; any by default
     ids = "da-tacos_benchmark_ids.csv"     # the protocol's official list
     training = "training-works.csv"        # instead of the encoders' own lists, for leakage
 
@@ -54,7 +54,8 @@ class Spec:
     Raises
     ------
     SpecError
-        If there is neither a system nor a ranking, or two have one name, or names of one file.
+        If there is neither a system nor a ranking, or two have one name, or names of one file, or
+        there are ids and no protocol whose list they are.
     """
 
     catalogue: str
@@ -71,6 +72,8 @@ class Spec:
         names = [Path(system).name for system in self.systems] + [r.name for r in self.rankings]
         if not names:
             raise SpecError('the specification names no system; add systems = ["coverdex-64"]')
+        if self.ids is not None and self.protocol == "any":
+            raise SpecError("ids is the list of a protocol; say of which with protocol")
         if len(set(names)) != len(names):
             raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
         if len({file_name(name).lower() for name in names}) != len(names):

@@ -102,6 +102,25 @@ def test_what_is_evaluated_is_not_overwritten(asked, tmp_path):
         assert (tmp_path / name).read_bytes() == before
 
 
+def test_a_list_of_works_that_is_named_as_the_figures_are_is_not_overwritten(asked, tmp_path):
+    listed = tmp_path / "six.npy.per-query.parquet"
+    pq.write_table(pa.table({"performance_id": list("123456"), "work_id": list("aaabbc")}), listed)
+    before = listed.read_bytes()
+    refused = run(tmp_path / "six.npy", "--works", listed)
+    assert refused.exit_code == 2
+    assert listed.read_bytes() == before
+    elsewhere = ["--per-query", tmp_path / "x"]
+    assert run(tmp_path / "six.npy", "--works", listed, *elsewhere).exit_code == 0
+
+
+def test_a_list_of_ids_without_its_protocol_is_a_usage_error(asked, tmp_path):
+    ids = ["--ids", tmp_path / "works.csv"]
+    refused = run(*asked, *ids)
+    assert refused.exit_code == 2
+    assert "--protocol" in refused.stderr
+    assert run(*asked, *ids, "--protocol", "covers80").exit_code == 0
+
+
 def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):
     (tmp_path / "six.npy.per-query.parquet").mkdir()
     result = run(*asked, "--json")

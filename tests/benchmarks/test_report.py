@@ -71,6 +71,7 @@ def test_spec_with_everything(tmp_path):
         ("catalogue = 'demo'\nsystems = 'Qmax'", "list of names"),
         ("catalogue = 'demo'\nsystems = ['Qmax', 'Qmax']", "two systems have one name"),
         ("catalogue = 'demo'\nsystems = ['Qmax']\nkind = 3", "kind is 3"),
+        ("catalogue = 'demo'\nsystems = ['Qmax']\nids = 'ids.csv'", "list of a protocol"),
         ("catalogue = 'demo'\n[[rankings]]\nname = 'x'", "needs name and path"),
         ("catalogue = 'demo'\nrankings = 5", "are tables"),
         ("catalogue = 'demo'\n[rankings]\nname = 'x'\npath = 'y'", "are tables"),
