@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -155,6 +155,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     expected = read_work_list(spec.ids) if spec.ids else None
     check = check_protocol(protocol, listed, expected)
     _check_that_there_are_queries(catalogue, listed)
+    rankings = _opened_rankings(spec, listed)
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
@@ -173,7 +174,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         for system in systems
         if isinstance(system, EncoderSystem)
     }
-    for ranking, opened in _rankings(spec, listed):
+    for ranking, opened in rankings:
         learnt[ranking.name] = learnt_by_ranking(opened)
         if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(opened.source, listed.performances)
@@ -259,7 +260,9 @@ def _outcome(
     return Outcome(name, parameters, evaluation, profile, seconds)
 
 
-def _rankings(spec: Spec, listed: WorkList) -> Iterator[tuple[RankingSpec, Ranking]]:
+def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ranking]]:
+    """Open the rankings, before the systems take their hours: one may not fit the catalogue."""
+    rankings = []
     for ranking in spec.rankings:
         path = Path(ranking.path)
         opened = open_ranking(path, None if path.is_dir() else listed, distances=ranking.distances)
@@ -268,11 +271,17 @@ def _rankings(spec: Spec, listed: WorkList) -> Iterator[tuple[RankingSpec, Ranki
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
                 "the catalogue in their order; build it from this catalogue"
             )
-        yield ranking, opened
+        if opened.source.n != len(listed):
+            raise CoverdexError(
+                f"{path} has {opened.source.n:,} rows and the catalogue {len(listed):,} "
+                "performances; give one row for each, in the order of their ids"
+            )
+        rankings.append((ranking, opened))
+    return rankings
 
 
 def _check_that_rankings_are_there(spec: Spec) -> None:
-    """Look before the systems take their hours; what is in the files is read after them."""
+    """Look before the catalogue is read, which may take long by itself."""
     for ranking in spec.rankings:
         if not Path(ranking.path).exists():
             raise NotFoundError(

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coverdex.benchmarks import WorkBootstrap, evaluate
@@ -20,6 +21,7 @@ from coverdex.benchmarks.report.spec import SpecError, read_spec
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
+from coverdex.search import write_index
 from typer.testing import CliRunner
 
 WORKS = [f"W_{i // 3}" for i in range(12)] + ["N_1", "N_2"]
@@ -267,6 +269,32 @@ def test_a_missing_ranking_is_named_before_systems_run(report, tmp_path, monkeyp
         path = "none.run"
     """
     with pytest.raises(NotFoundError, match=r"none\.run for the ranking 'other'"):
+        run(read_spec(written(tmp_path, spec)))
+
+
+@pytest.mark.parametrize("name", ["small.npy", "wrong.run", "other.index"])
+def test_a_ranking_that_does_not_fit_is_named_before_systems_run(
+    name, report, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    np.save(tmp_path / "small.npy", np.eye(3))
+    (tmp_path / "wrong.run").write_text("nobody Q0 a1 1 0.5 x\n")
+    write_index(
+        tmp_path / "other.index",
+        embeddings=np.eye(2, 64, dtype=np.float32),
+        performances=pa.table({"performance_id": ["x", "y"], "work_id": ["w", "w"]}),
+        encoder_id="made-up-0123456789ab",
+        encoder_name="made-up",
+        source="a test",
+    )
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        systems = ["2DFTM"]
+        [[rankings]]
+        name = "other"
+        path = "{name}"
+    """
+    with pytest.raises(CoverdexError, match=name):
         run(read_spec(written(tmp_path, spec)))
 
 
