@@ -243,10 +243,14 @@ def _match_with_metadata(
 ) -> list[FeatureFile]:
     files: dict[str, FeatureFile] = {}
     wrong_work: list[tuple[str, str, Path]] = []
+    # Whose entry contradicts itself is listed, and has its rejection already.
+    contradicted = {rejection.performance for rejection in known.rejections}
     for performance_id, work_id, path in found:
         record = next(
             (r for r in known.records.get(performance_id, ()) if r.work_id == work_id), None
         )
+        if performance_id not in known.records and performance_id in contradicted:
+            continue
         if performance_id not in known.records:
             message = f"{path}: {known.path.name} does not list {performance_id}; add it there"
             rejections.append(Rejection(str(path), performance_id, NO_METADATA, message))
