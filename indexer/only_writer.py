@@ -21,12 +21,15 @@ def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]
     Raises
     ------
     CoverdexError
-        If another process holds it, or the share is not ``i`` of ``n``.
+        If another process holds it, it is a file, or the share is not ``i`` of ``n``.
     """
     position, n_shares = share
     if not 1 <= position <= n_shares:
         raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise CoverdexError(f"{folder} is a file; give the name of a folder for shards") from None
     whole = "lock"
     wanted = [(whole, fcntl.LOCK_EX)]
     if n_shares > 1:

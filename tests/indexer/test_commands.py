@@ -242,13 +242,18 @@ def test_shards_of_other_performances_are_not_lost(
     assert run("embed", other, *options).code == 0
 
 
-def test_an_index_is_no_place_for_shards(
-    index: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
+def test_an_index_or_a_file_is_no_place_for_shards(
+    index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
     before = sorted(path.name for path in index.iterdir())
     refused = run("embed", datacos.root, "--out", index, "--encoder", tiny_checkpoint)
     assert refused.code == 1
     assert f"{index} is an index; give the shards a folder of their own" in refused.err
+    file = tmp_path / "a-file"
+    file.touch()
+    refused = run("embed", datacos.root, "--out", file, "--encoder", tiny_checkpoint)
+    assert refused.code == 1
+    assert f"{file} is a file; give the name of a folder" in refused.err
     assert sorted(path.name for path in index.iterdir()) == before
 
 
