@@ -7,11 +7,13 @@ running it again with ``update``. What can be found to be wrong before the first
 the performances exist, and whether their metadata fits the index.
 
 The index decides which columns there are: a metadata column that it does not have is left out of
-the addition, and named in the report.
+the addition, and named in the report. So are columns that an update empties: what replaces a
+performance replaces its metadata too, and feature files alone have neither titles nor artists.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,12 +52,16 @@ class AdditionReport:
         What could not be added.
     columns_left_out : list of str
         Metadata columns that the index does not have.
+    columns_emptied : dict of str to int
+        Metadata columns of the index, and of how many replaced performances they said something
+        and say nothing now.
     """
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     columns_left_out: list[str] = field(default_factory=list)
+    columns_emptied: dict[str, int] = field(default_factory=dict)
 
 
 class UnfinishedAdditionError(CoverdexError):
@@ -252,7 +258,7 @@ class _Addition:
         self._editor = editor
         self._encoder_id = encoder_id
         self._update = update
-        self._columns = set(editor.index.performances.column_names)
+        self._columns = editor.index.performances.column_names
         self.report = AdditionReport(rejections=list(rejections))
 
     def without_strangers(self, table: pa.Table) -> pa.Table:
@@ -263,6 +269,7 @@ class _Addition:
         return table.drop_columns(strangers)
 
     def put(self, table: pa.Table, embeddings: NDArray[np.float32]) -> None:
+        emptied = self._emptied_by(table)
         change = self._editor.add(
             table,
             embeddings,
@@ -271,6 +278,28 @@ class _Addition:
         )
         self.report.added += change.added
         self.report.updated += change.updated
+        told = self.report.columns_emptied
+        for name, count in emptied.items():
+            told[name] = told.get(name, 0) + count
+
+    def _emptied_by(self, table: pa.Table) -> Counter[str]:
+        """Count, by column, the performances that lose what the index knows of them."""
+        index = self._editor.index.pinned()
+        silent = {
+            name: table.column(name).is_null().to_pylist() if name in table.column_names else None
+            for name in self._columns
+        }
+        emptied: Counter[str] = Counter()
+        for row, performance_id in enumerate(table.column("performance_id").to_pylist()):
+            if performance_id not in index:
+                continue
+            known = index.metadata(performance_id)
+            emptied.update(
+                name
+                for name, nulls in silent.items()
+                if (nulls is None or nulls[row]) and known[name] is not None
+            )
+        return emptied
 
     @contextmanager
     def telling_what_is_in(self) -> Iterator[None]:

@@ -87,6 +87,8 @@ def update(
 ) -> None:
     """Replace performances of an index, embedding and metadata; all must be there.
 
+    The metadata too: of feature files alone, titles and artists are not known afterwards.
+
     What cannot be read is told and the rest is replaced. Exit code 1 if nothing could be, 3 if what
     is named does not exist.
     """
@@ -263,6 +265,13 @@ def _report_addition(
     if report.columns_left_out:
         names = ", ".join(report.columns_left_out)
         print(f"left out, because the index has no such columns: {names}", file=sys.stderr)
+    if report.columns_emptied:
+        counts = ", ".join(f"{name} of {n:,}" for name, n in report.columns_emptied.items())
+        print(
+            f"not known any more, because what was given does not say: {counts} performances; "
+            "to have it, update from a catalogue with its metadata",
+            file=sys.stderr,
+        )
     for rejection in report.rejections:
         print(f"{rejection.reason}: {rejection.message}", file=sys.stderr)
     line = (

@@ -51,6 +51,34 @@ def test_add_update_remove(
     assert run("index", "update", index, datacos.root, *encoder).code == 0
 
 
+def test_an_update_tells_what_is_not_known_any_more(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    encoder = ["--encoder", tiny_checkpoint]
+    whole = run("index", "update", index, datacos.root, *encoder, "--json")
+    assert whole.document["columns_emptied"] == {}
+    assert "not known any more" not in whole.err
+
+    files = [datacos.path_of("W_0", "P_00"), datacos.path_of("W_0", "P_01")]
+    answer = run("index", "update", index, *files, *encoder, "--json")
+    emptied = answer.document["columns_emptied"]
+    # The files name their works, and the work's artist was not known before.
+    assert emptied == {"title": 2, "artist": 2, "work_title": 2, "year": 2, "instrumental": 2}
+    assert "title of 2" in answer.err
+    assert "update from a catalogue with its metadata" in answer.err
+    assert Index.open(index).metadata("P_00")["title"] is None
+    again = run("index", "update", index, *files, *encoder)
+    assert "not known any more" not in again.err
+
+    opened = Index.open(index)
+    bare = tmp_path / "bare.parquet"
+    rows = {"performance_id": ["P_10", "X"], "embedding": opened.embeddings[:2].tolist()}
+    pq.write_table(pa.table(rows), bare)
+    given = ["--encoder-id", opened.manifest.encoder_id, "--update", "--json"]
+    emptied = run("index", "add", index, bare, *given).document["columns_emptied"]
+    assert emptied["work_id"] == emptied["duration"] == 1
+
+
 def test_lists_of_ids(
     index: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
