@@ -249,15 +249,13 @@ class IndexEditor:
             now = self._ready()
             old = self._manifest
             # Changes that undo each other leave nothing but a log, which would grow for ever.
-            is_changed = now.is_changed or self._following.log_sequence > 0
+            is_changed = now.is_changed or self._following.log_place.sequence > 0
             if not is_changed and factory in (None, old.factory):
                 return old
             if factory is None:
                 factory = AUTO if "reason" in old.plan else old.factory
             manifest = compacted(self._folder, now, factory)
-            if self._log is not None:
-                self._log.close()
-                self._log = None
+            self._close_log()
             self._following.refresh()
             del now
             remove_unread(self._folder, manifest)
@@ -306,9 +304,7 @@ class IndexEditor:
     def close(self) -> None:
         """Let others change the index."""
         with self._guard:
-            if self._log is not None:
-                self._log.close()
-                self._log = None
+            self._close_log()
             self._lock.release()
 
     @property
@@ -324,18 +320,32 @@ class IndexEditor:
         return self._now()
 
     def _append(self, change: Change) -> None:
-        if self._log is None:
-            self._log = ChangeLog(
-                self._folder / log_name(self._manifest.generation),
-                generation=self._manifest.generation,
-                dimension=self._manifest.dimension,
-                end=self._following.log_end,
-                sequence=self._following.log_sequence,
-                durable=self._durable,
-            )
-        self._log.append(change)
+        self._log_of(self._manifest).append(change)
         self._lock.check()  # nothing is acknowledged that went into a folder that is gone
         self._following.refresh()
+
+    def _log_of(self, manifest: Manifest) -> ChangeLog:
+        """Return the log of a generation, open.
+
+        The one that is open is another's where a compaction failed, or was interrupted, after its
+        manifest was in place.
+        """
+        if self._log is not None and self._log.generation != manifest.generation:
+            self._close_log()
+        if self._log is None:
+            self._log = ChangeLog(
+                self._folder / log_name(manifest.generation),
+                generation=manifest.generation,
+                dimension=manifest.dimension,
+                after=self._following.log_place,
+                durable=self._durable,
+            )
+        return self._log
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            log, self._log = self._log, None
+            log.close()
 
     def _checked(
         self, performances: Any, embeddings: Any
