@@ -8,7 +8,7 @@ memory gives the similarities of its codes instead; its factory string tells.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -20,6 +20,7 @@ from .answering import NO_ROWS, Terms, answer, answers, plain_answer
 from .candidate import Candidate
 from .errors import IncompatibleError, InvalidQueryError, NotFoundError
 from .following import Following
+from .given import listed
 from .manifest import Manifest
 from .queries import (
     QueryOptions,
@@ -222,13 +223,18 @@ class Index:
             of another type.
         """
         now = self._following.snapshot()
-        if not (exclude or where or exclude_works or one_per_work):
+        try:
+            is_plain = not (exclude or where or exclude_works or one_per_work)
+        except ValueError:  # an array has no truth value
+            is_plain = False
+        if is_plain:
             usual = plain_answer(now, vectors, limit)
             if usual is not None:
                 return usual
         queries, alone = checked_queries(vectors, now.dimension)
         terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
-        excluded = now.known_rows(checked_names(exclude)) if exclude else NO_ROWS
+        left_out = checked_names(exclude)
+        excluded = now.known_rows(left_out) if left_out else NO_ROWS
         if alone:
             return answer(now, queries, terms, excluded)
         return answers(now, queries, terms, [excluded] * len(queries))
@@ -261,7 +267,7 @@ class Index:
 
     def search_by_ids(
         self,
-        performance_ids: Sequence[str],
+        performance_ids: str | Iterable[str],
         *,
         limit: int = 10,
         where: Any = (),
@@ -271,6 +277,13 @@ class Index:
     ) -> list[list[Candidate]]:
         """Ask :meth:`search_by_id` for many performances at once.
 
+        Parameters
+        ----------
+        performance_ids : str or iterable of str
+            The queries.
+        **options
+            As :meth:`search_by_id`.
+
         Returns
         -------
         list of lists of Candidate
@@ -278,7 +291,7 @@ class Index:
         """
         now = self._now()
         terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
-        rows = [self._row(now, name) for name in performance_ids]
+        rows = [self._row(now, name) for name in listed(performance_ids)]
         if not rows:
             return []
         return answers(now, now.embeddings_of(rows), terms, [frozenset([row]) for row in rows])

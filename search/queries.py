@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidQueryError
+from .given import listed
 from .writer import LENGTH_TOLERANCE
 
 #: One query, shape (dimension,), and many, shape (n_queries, dimension), for type checkers.
@@ -44,10 +45,7 @@ def checked_names(said: Any) -> list[str]:
     InvalidQueryError
         When one is not text.
     """
-    try:
-        names = [said] if isinstance(said, str) else list(said)
-    except TypeError:
-        names = [said]
+    names = [] if said is None else listed(said)
     for name in names:
         if not _is_text(name):
             raise InvalidQueryError(
@@ -98,7 +96,13 @@ def checked_queries(vectors: Any, dimension: int) -> tuple[NDArray[np.float32], 
     InvalidQueryError
         When the shape or type is another, or a vector is not finite or not of length 1.
     """
-    array = vectors if type(vectors) is np.ndarray else np.asarray(vectors)
+    try:
+        array = vectors if type(vectors) is np.ndarray else np.asarray(vectors)
+    except ValueError as error:  # vectors of different lengths
+        raise InvalidQueryError(
+            f"the query is no array ({error}); give ({dimension},) or (n_queries, {dimension}) "
+            "float32"
+        ) from None
     shape = array.shape
     if len(shape) not in (1, 2) or shape[-1] != dimension or array.dtype.kind not in "fiu":
         raise InvalidQueryError(
