@@ -35,7 +35,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .condition_text import OPERATORS, read_condition
-from .errors import InvalidQueryError
+from .errors import InvalidQueryError, UnknownColumnError
 from .given import listed, plain
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -107,11 +107,13 @@ class Condition:
 
         Raises
         ------
+        UnknownColumnError
+            When there is no such column.
         InvalidQueryError
-            When there is no such column, or the value does not go with its type.
+            When the value does not go with its type.
         """
         if self.column not in table.column_names:
-            raise InvalidQueryError(
+            raise UnknownColumnError(
                 f"the index has no column {self.column!r}; it has {', '.join(table.column_names)}"
             )
         column = table.column(self.column)

@@ -219,8 +219,8 @@ class Index:
         ------
         InvalidQueryError
             When a vector has the wrong dimension, is not finite or not of length 1, ``limit`` is
-            below 1, something to leave out is not text, or a condition names no column or a value
-            of another type.
+            below 1, something to leave out is not text, or a condition has a value of another type
+            than its column, or (``UnknownColumnError``) names none.
         """
         now = self._following.snapshot()
         try:
