@@ -23,6 +23,7 @@ from .following import Following
 from .given import listed
 from .manifest import Manifest
 from .queries import (
+    DEFAULT_LIMIT,
     QueryOptions,
     QueryVector,
     QueryVectors,
@@ -180,7 +181,7 @@ class Index:
         self,
         vectors: NDArray[np.float32],
         *,
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         exclude: str | Iterable[str] = (),
         where: Any = (),
         exclude_works: str | Iterable[str] = (),
@@ -269,7 +270,7 @@ class Index:
         self,
         performance_ids: str | Iterable[str],
         *,
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         where: Any = (),
         exclude_works: str | Iterable[str] = (),
         one_per_work: bool = False,

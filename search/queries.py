@@ -16,6 +16,9 @@ from .writer import LENGTH_TOLERANCE
 QueryVector = np.ndarray[tuple[int], np.dtype[np.float32]]
 QueryVectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
+#: Candidates of a search that does not say how many.
+DEFAULT_LIMIT = 10
+
 _LEAST_SQUARE = (1 - LENGTH_TOLERANCE) ** 2
 _LARGEST_SQUARE = (1 + LENGTH_TOLERANCE) ** 2
 _FLOAT32 = np.dtype(np.float32)
