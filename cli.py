@@ -10,7 +10,7 @@ Exit codes
 0     done
 1     failed: the line on stderr says what, why and what to do
 2     the command line itself is wrong
-3     something named does not exist (performance, file, index)
+3     something named does not exist (performance, column, file, index)
 4     an index and an encoder that do not belong together
 130   interrupted from the keyboard
 ====  ==========================================================

@@ -176,7 +176,8 @@ def load_checkpoint(name_or_path: str | Path | None = None) -> Checkpoint:
         weights=weights,
         kind=ChromaKind(config["kind"]),
         training=config.get("training", {}),
-        card=card.read_text(encoding="utf-8") if card.is_file() else "",
+        # It is for people: signs that are damaged are no reason not to embed.
+        card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else "",
         training_list=read_training_list(seen) if seen.is_file() else None,
     )
     if checkpoint.digest != config["digest"]:
@@ -269,7 +270,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}); {folder} is no complete checkpoint"
         ) from error

@@ -204,9 +204,12 @@ class Encoder:
         ------
         InvalidChromaError, IncompatibleError
             As :meth:`embed`, when the track is reached.
+        ValueError
+            ``batch_size`` is no whole number from 1 up.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+        # A number between two whole ones is never reached by counting: all would be one batch.
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; give a whole number, 1 or more")
         group: list[NDArray[np.float32]] = []
         n_frames = 0
         for chroma in chromas:

@@ -102,7 +102,7 @@ class ShardPlan:
             return plan
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CoverdexError(f"{path} is damaged ({error}); embed again") from error
 
 

@@ -26,22 +26,50 @@ def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]
     position, n_shares = share
     if not 1 <= position <= n_shares:
         raise CoverdexError(f"share is {position}/{n_shares}; give i/n with i from 1 to n")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise CoverdexError(f"{folder} is a file; give the name of a folder for shards") from None
     whole = "lock"
     wanted = [(whole, fcntl.LOCK_EX)]
     if n_shares > 1:
         wanted = [(whole, fcntl.LOCK_SH), (f"lock-{position}-of-{n_shares}", fcntl.LOCK_EX)]
     with ExitStack() as held:
         for name, mode in wanted:
-            descriptor = os.open(folder / name, os.O_CREAT | os.O_RDWR, 0o644)
-            held.callback(os.close, descriptor)
-            try:
-                fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CoverdexError(
-                    f"another process is writing shards to {folder}; wait for it, or end it"
-                ) from None
+            held.callback(os.close, _locked(folder, name, mode))
         yield
+
+
+def _locked(folder: Path, name: str, mode: int) -> int:
+    """Take a lock and return its descriptor.
+
+    Who held the folder before may have removed it between opening and locking: the lock would then
+    be on a file that nobody else finds, and is taken anew.
+    """
+    path = folder / name
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise CoverdexError(
+                f"{folder} is a file; give the name of a folder for shards"
+            ) from None
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        except FileNotFoundError:  # the folder is gone again
+            continue
+        try:
+            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+        except BaseException as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise CoverdexError(
+                f"another process is writing shards to {folder}; wait for it, or end it"
+            ) from None
+        if _is_in_place(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_in_place(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False

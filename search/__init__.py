@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         IndexPlanError,
         InvalidQueryError,
         PerformanceExistsError,
+        UnknownColumnError,
     )
     from .export import candidate_table, export_embeddings, nearest_pairs
     from .filters import Condition
@@ -68,6 +69,7 @@ _HOME_OF = {
     "Manifest": "manifest",
     "QueryVector": "queries",
     "QueryVectors": "queries",
+    "UnknownColumnError": "errors",
     "Verification": "verify",
     "candidate_table": "export",
     "export_embeddings": "export",
@@ -95,6 +97,7 @@ __all__ = [
     "Plan",
     "QueryVector",
     "QueryVectors",
+    "UnknownColumnError",
     "Verification",
     "candidate_table",
     "export_embeddings",

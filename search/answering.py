@@ -68,9 +68,7 @@ class Terms(NamedTuple):
         InvalidQueryError
             When ``limit`` is below 1, or a condition names no column or a value of another type.
         """
-        restriction = None
-        if where or exclude_works:
-            restriction = now.restriction(as_conditions(where), checked_names(exclude_works))
+        restriction = now.restriction(as_conditions(where), checked_names(exclude_works))
         return cls(checked_limit(limit), restriction, one_per_work, exact)
 
 

@@ -112,7 +112,8 @@ def read_log(
     Parameters
     ----------
     path : Path
-        The log; one that does not exist, or whose header was cut off, holds no changes.
+        The log; one that does not exist, or whose header was cut off or never reached the disk
+        (nothing but zeros, which a power cut can leave), holds no changes.
     generation, dimension : int
         Of the index that it should belong to.
     after : LogPlace, optional
@@ -144,7 +145,7 @@ def read_log(
     place, at = after, known
     if after == BEGINNING:
         header = content[:HEADER_SIZE]
-        if len(header) < HEADER_SIZE:
+        if len(header) < HEADER_SIZE or not content.strip(b"\0"):
             return [], BEGINNING
         _check_header(header, path, generation, dimension)
         place, at = LogPlace(HEADER_SIZE, 0, header[-_CRC.size :]), HEADER_SIZE
@@ -166,8 +167,8 @@ class ChangeLog:
         The log; made with the first change.
     generation, dimension : int
         Of the index.
-    end, sequence : int
-        Where the last good record ends and its number, as :func:`read_log` says; 0 and 0 for none.
+    after : LogPlace, default BEGINNING
+        Behind the last good record, as :func:`read_log` says.
     durable : bool, default True
         Flush every record to the disk before :meth:`append` returns. Without it a change survives
         the death of the process, not that of the machine.
@@ -179,22 +180,23 @@ class ChangeLog:
         *,
         generation: int,
         dimension: int,
-        end: int,
-        sequence: int,
+        after: LogPlace = BEGINNING,
         durable: bool = True,
     ) -> None:
+        self.generation = generation
         self._path = path
         self._durable = durable
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         self._has_remains = False
         # One attribute, so that an interrupt never finds the one set and the other not.
-        self._end_and_sequence = end, sequence
+        self._end_and_sequence = after.end, after.sequence
         try:
-            os.ftruncate(self._file, end)  # what was cut off was never acknowledged
-            if end == 0:
+            os.ftruncate(self._file, after.end)  # what was cut off was never acknowledged
+            if after.end == 0:
                 header = _HEADER.pack(_MAGIC, generation, dimension)
                 self._write(header + _crc(header), sequence=0)
-                sync(path.parent)
+            # Also where the header is there: who wrote it may have been killed before it came here.
+            sync(path.parent)
         except BaseException:
             os.close(self._file)
             raise

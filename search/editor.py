@@ -30,7 +30,8 @@ from .changes import Change, Operation
 from .compaction import compacted, remove_unread
 from .errors import IndexFormatError, NotFoundError, PerformanceExistsError
 from .following import Following
-from .given_metadata import as_table, cast_table
+from .given import listed
+from .given_metadata import as_table, cast_table, ids_in
 from .index import Index
 from .locks import WriterLock
 from .manifest import Manifest
@@ -160,7 +161,8 @@ class IndexEditor:
                     f"{len(exists)} of {len(names)} performance(s) are in {self._folder} already, "
                     f"such as {exists[0]!r}; nothing was added: update them, or leave them out"
                 )
-            self._append(Change(Operation.PUT, tuple(records), vectors))
+            if records:  # a record of nothing would make the log longer
+                self._append(Change(Operation.PUT, tuple(records), vectors))
             known = set(exists)
             return ChangeReport(added=[n for n in names if n not in known], updated=exists)
 
@@ -180,7 +182,7 @@ class IndexEditor:
         """
         with self._guard:
             now = self._ready()
-            names = _ids(as_table(performances, now.generation.performances.schema))
+            names = ids_in(as_table(performances, now.generation.performances.schema))
             missing = [name for name in names if now.find(name) is None]
             if missing:
                 raise NotFoundError(
@@ -199,16 +201,13 @@ class IndexEditor:
         OSError
             When the disk refuses. The index is then what it was.
         """
-        if isinstance(performance_ids, str):
-            performance_ids = [performance_ids]
+        given = listed(performance_ids)
+        for name in given:
+            if not isinstance(name, str):
+                raise IndexFormatError(f"{name!r} is no performance id; give text, such as 'P_22'")
+        names = list(dict.fromkeys(given))
         with self._guard:
             now = self._ready()
-            names = list(dict.fromkeys(performance_ids))
-            for name in names:
-                if not isinstance(name, str):
-                    raise IndexFormatError(
-                        f"{name!r} is no performance id; give text, such as 'P_22'"
-                    )
             there = [name for name in names if now.find(name) is not None]
             if there:
                 self._append(
@@ -249,15 +248,13 @@ class IndexEditor:
             now = self._ready()
             old = self._manifest
             # Changes that undo each other leave nothing but a log, which would grow for ever.
-            is_changed = now.is_changed or self._following.log_sequence > 0
+            is_changed = now.is_changed or self._following.log_place.sequence > 0
             if not is_changed and factory in (None, old.factory):
                 return old
             if factory is None:
                 factory = AUTO if "reason" in old.plan else old.factory
             manifest = compacted(self._folder, now, factory)
-            if self._log is not None:
-                self._log.close()
-                self._log = None
+            self._close_log()
             self._following.refresh()
             del now
             remove_unread(self._folder, manifest)
@@ -306,9 +303,7 @@ class IndexEditor:
     def close(self) -> None:
         """Let others change the index."""
         with self._guard:
-            if self._log is not None:
-                self._log.close()
-                self._log = None
+            self._close_log()
             self._lock.release()
 
     @property
@@ -324,18 +319,32 @@ class IndexEditor:
         return self._now()
 
     def _append(self, change: Change) -> None:
-        if self._log is None:
-            self._log = ChangeLog(
-                self._folder / log_name(self._manifest.generation),
-                generation=self._manifest.generation,
-                dimension=self._manifest.dimension,
-                end=self._following.log_end,
-                sequence=self._following.log_sequence,
-                durable=self._durable,
-            )
-        self._log.append(change)
+        self._log_of(self._manifest).append(change)
         self._lock.check()  # nothing is acknowledged that went into a folder that is gone
         self._following.refresh()
+
+    def _log_of(self, manifest: Manifest) -> ChangeLog:
+        """Return the log of a generation, open.
+
+        The one that is open is another's where a compaction failed, or was interrupted, after its
+        manifest was in place.
+        """
+        if self._log is not None and self._log.generation != manifest.generation:
+            self._close_log()
+        if self._log is None:
+            self._log = ChangeLog(
+                self._folder / log_name(manifest.generation),
+                generation=manifest.generation,
+                dimension=manifest.dimension,
+                after=self._following.log_place,
+                durable=self._durable,
+            )
+        return self._log
+
+    def _close_log(self) -> None:
+        if self._log is not None:
+            log, self._log = self._log, None
+            log.close()
 
     def _checked(
         self, performances: Any, embeddings: Any
@@ -354,11 +363,3 @@ class IndexEditor:
             column = pa.nulls(table.num_rows, schema.field(missing).type)
             table = table.append_column(missing, column)
         return cast_table(table, schema).to_pylist(), vectors[order]
-
-
-def _ids(performances: pa.Table) -> list[str]:
-    if "performance_id" not in performances.column_names:
-        raise IndexFormatError("a performance has no id; every row needs its performance_id")
-    ids, _ = normalised(performances.select(["performance_id"]))  # as text, if they are numbers
-    names: list[str] = ids.column("performance_id").to_pylist()
-    return names

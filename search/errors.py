@@ -20,6 +20,7 @@ __all__ = [
     "InvalidQueryError",
     "NotFoundError",
     "PerformanceExistsError",
+    "UnknownColumnError",
 ]
 
 
@@ -43,6 +44,10 @@ class IndexExistsError(CoverdexError):
 
 class InvalidQueryError(CoverdexError, ValueError):
     """A query that cannot be asked: wrong dimension, not finite, not of length 1, limit below 1."""
+
+
+class UnknownColumnError(InvalidQueryError, NotFoundError):
+    """A condition on a column that the index does not have."""
 
 
 class IndexLockedError(CoverdexError):

@@ -42,14 +42,16 @@ from .errors import IndexExistsError, InvalidQueryError
 from .index import Index
 from .parts import EMBEDDING, ROW_GROUP, encoder_metadata, write_vectors
 from .performances import PERFORMANCE_ID
-from .queries import SearchOptions
+from .queries import DEFAULT_LIMIT, SearchOptions, checked_limit
 from .structure import build_vectors
 from .table_files import write_table as write_table  # with the tables that it is for
 
 EMBEDDING_FORMATS = ("parquet", "numpy", "faiss")
 
-#: Queries that are asked at once for pairs.
+#: Queries that are asked at once for pairs, and candidates that they may have together: each is
+#: some objects of Python's, so a thousand lists as long as a catalogue would not fit into memory.
 BLOCK = 1_024
+MOST_PAIRS = 500_000
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -149,12 +151,14 @@ def nearest_pairs(
         As :meth:`Index.search`.
     """
     index = index.pinned()
+    each = min(checked_limit(options.get("limit", DEFAULT_LIMIT)), max(len(index), 1))
+    n_asked = max(1, min(BLOCK, MOST_PAIRS // each))
     names = index.performances.column(PERFORMANCE_ID)
     works = index.performances.column("work_id")
-    for start in range(0, max(len(names), 1), BLOCK):
-        block = names.slice(start, BLOCK).to_pylist()
+    for start in range(0, max(len(names), 1), n_asked):
+        block = names.slice(start, n_asked).to_pylist()
         answers = index.search_by_ids(block, **options)
-        asked = zip(block, works.slice(start, BLOCK).to_pylist(), answers, strict=True)
+        asked = zip(block, works.slice(start, n_asked).to_pylist(), answers, strict=True)
         rows = [
             (name, work, found.rank, found.performance_id, found.work_id, found.similarity)
             for name, work, answer in asked

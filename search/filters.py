@@ -35,7 +35,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .condition_text import OPERATORS, read_condition
-from .errors import InvalidQueryError
+from .errors import InvalidQueryError, UnknownColumnError
+from .given import listed, plain
 
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "=": pc.equal,
@@ -58,8 +59,8 @@ class Condition:
     operator : str
         One of ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``, ``in``.
     value : object
-        What to compare with; a list for ``in``; None with ``=`` and ``!=`` for "unknown" and
-        "known".
+        What to compare with; a list or an array for ``in``; None with ``=`` and ``!=`` for
+        "unknown" and "known".
 
     Raises
     ------
@@ -72,7 +73,10 @@ class Condition:
     value: Any
 
     def __post_init__(self) -> None:
-        if self.operator not in OPERATORS:
+        object.__setattr__(self, "value", plain(self.value))
+        if not isinstance(self.column, str):
+            raise InvalidQueryError(f"{self.column!r} is no name of a column; give text")
+        if not isinstance(self.operator, str) or self.operator not in OPERATORS:
             raise InvalidQueryError(
                 f"unknown operator {self.operator!r}; use one of {' '.join(OPERATORS)}"
             )
@@ -103,11 +107,13 @@ class Condition:
 
         Raises
         ------
+        UnknownColumnError
+            When there is no such column.
         InvalidQueryError
-            When there is no such column, or the value does not go with its type.
+            When the value does not go with its type.
         """
         if self.column not in table.column_names:
-            raise InvalidQueryError(
+            raise UnknownColumnError(
                 f"the index has no column {self.column!r}; it has {', '.join(table.column_names)}"
             )
         column = table.column(self.column)
@@ -165,12 +171,7 @@ def as_conditions(where: Any) -> list[Condition]:
     InvalidQueryError
         When it is none of them.
     """
-    if isinstance(where, (str, Condition)):
-        where = [where]
-    try:
-        parts = list(where)
-    except TypeError:
-        parts = [where]
+    parts = [] if where is None else listed(where)
     conditions = [Condition.parse(part) if isinstance(part, str) else part for part in parts]
     for condition in conditions:
         if not isinstance(condition, Condition):

@@ -89,7 +89,7 @@ class Following:
                     if stamp != self._stamp or stamp is None:
                         self._reopen()
                     else:
-                        self._follow_log(self._snapshot)
+                        self._follow_log(self._snapshot, self._log_path, self._log_place)
                 except IndexFormatError:
                     # Of a log that belongs to the index that took this one's place meanwhile.
                     if _stamp(self._manifest_path) == stamp:
@@ -102,14 +102,9 @@ class Following:
         raise IndexFormatError(f"{self.folder} is replaced again and again while it is opened")
 
     @property
-    def log_end(self) -> int:
-        """The byte behind the last record that was taken in; 0 if the log has not begun."""
-        return self._log_place.end
-
-    @property
-    def log_sequence(self) -> int:
-        """The number of the last record that was taken in."""
-        return self._log_place.sequence
+    def log_place(self) -> LogPlace:
+        """Behind the last record of the log that was taken in."""
+        return self._log_place
 
     def _is_stale(self) -> bool:
         return (
@@ -120,43 +115,43 @@ class Following:
 
     def _reopen(self) -> None:
         snapshot = Snapshot.of(Generation.open(self._place, mmap=self._mmap))
-        self._log_path = str(self._place / log_name(snapshot.generation.manifest.generation))
-        self._log_place = BEGINNING
-        self._follow_log(snapshot)
+        path = str(self._place / log_name(snapshot.generation.manifest.generation))
+        self._follow_log(snapshot, path, BEGINNING)
 
-    def _follow_log(self, snapshot: Snapshot) -> None:
-        """Take in what has changed in the log, and remember by what to see the next change."""
+    def _follow_log(self, snapshot: Snapshot, path: str, after: LogPlace) -> None:
+        """Take in what has changed in a log, and remember by what to see the next change.
+
+        All is remembered at the end: until then, and where this fails, what is at hand stays whole,
+        for whoever asks without the lock and for the next attempt.
+        """
         for attempt in range(1, LOG_ATTEMPTS + 1):
-            stamp = _stamp(self._log_path)  # before reading: what comes meanwhile changes it
+            stamp = _stamp(path)  # before reading: what comes meanwhile changes it
             is_young = stamp is not None and time.time_ns() - stamp[2] < YOUNG
             try:
-                self._read_log_on(snapshot)
+                latest, place = _read_on(snapshot, Path(path), after)
             except IndexFormatError:
-                is_same = not is_young and _stamp(self._log_path) == stamp
+                is_same = not is_young and _stamp(path) == stamp
                 if is_same or attempt == LOG_ATTEMPTS:
                     raise
             else:
                 break
+        self._snapshot, self._log_path, self._log_place = latest, path, place
         self._log_stamp, self._log_may_be_newer = stamp, is_young
 
-    def _read_log_on(self, snapshot: Snapshot) -> None:
-        """Apply the records behind the last one taken in, and make the result the snapshot."""
-        try:
-            changes, place = self._read_log(snapshot, self._log_place)
-        except LogTakenBackError:
-            snapshot = Snapshot.of(snapshot.generation)
-            changes, place = self._read_log(snapshot, BEGINNING)
-        self._snapshot = snapshot.after(changes) if changes else snapshot
-        self._log_place = place
 
-    def _read_log(self, snapshot: Snapshot, after: LogPlace) -> tuple[list[Change], LogPlace]:
-        manifest = snapshot.generation.manifest
-        return read_log(
-            Path(self._log_path),
-            generation=manifest.generation,
-            dimension=manifest.dimension,
-            after=after,
-        )
+def _read_on(snapshot: Snapshot, log: Path, after: LogPlace) -> tuple[Snapshot, LogPlace]:
+    """Apply the records of a log behind a place to the snapshot as it is there."""
+    try:
+        changes, place = _read_log(snapshot, log, after)
+    except LogTakenBackError:
+        snapshot = Snapshot.of(snapshot.generation)
+        changes, place = _read_log(snapshot, log, BEGINNING)
+    return snapshot.after(changes) if changes else snapshot, place
+
+
+def _read_log(snapshot: Snapshot, log: Path, after: LogPlace) -> tuple[list[Change], LogPlace]:
+    manifest = snapshot.generation.manifest
+    return read_log(log, generation=manifest.generation, dimension=manifest.dimension, after=after)
 
 
 def _stamp(path: str) -> Stamp | None:

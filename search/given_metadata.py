@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from .errors import IndexFormatError
 from .misfits import MISFITS, misfit
-from .performances import PERFORMANCE_ID, cast_column
+from .performances import PERFORMANCE_ID, cast_column, normalised
 
 
 def as_table(performances: Any, schema: pa.Schema) -> pa.Table:
@@ -18,7 +18,7 @@ def as_table(performances: Any, schema: pa.Schema) -> pa.Table:
     Parameters
     ----------
     performances : pyarrow.Table or iterable of mapping
-        Some of the index's columns.
+        One mapping per performance, from column to value; some of the index's columns.
     schema : pyarrow.Schema
         Of the index.
 
@@ -30,18 +30,34 @@ def as_table(performances: Any, schema: pa.Schema) -> pa.Table:
     Raises
     ------
     IndexFormatError
-        When a column is not one of the index's, or a value does not fit its column.
+        When a column is not one of the index's, a value does not fit its column, or a performance
+        is no mapping.
     """
     if isinstance(performances, pa.Table):
         _check_names(performances.column_names, schema)
         return performances
-    rows = [dict(row) for row in performances]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    rows = [_row(row) for row in performances]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or [PERFORMANCE_ID]
     _check_names(names, schema)
     ids = [row.get(PERFORMANCE_ID) for row in rows]
     return pa.table(
         {name: _column([row.get(name) for row in rows], schema.field(name), ids) for name in names}
     )
+
+
+def ids_in(performances: pa.Table) -> list[str]:
+    """Return the ids of a table of performances, sorted.
+
+    Raises
+    ------
+    IndexFormatError
+        When ids are missing, empty or listed twice.
+    """
+    if PERFORMANCE_ID not in performances.column_names:
+        raise IndexFormatError("a performance has no id; every row needs its performance_id")
+    ids, _ = normalised(performances.select([PERFORMANCE_ID]))  # as text, if they are numbers
+    names: list[str] = ids.column(PERFORMANCE_ID).to_pylist()
+    return names
 
 
 def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -58,6 +74,15 @@ def cast_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def _row(given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise IndexFormatError(
+            f"{given!r} is no performance; give a pyarrow.Table, or for each performance a mapping "
+            "from column to value"
+        )
+    return dict(given)
 
 
 def _check_names(names: Sequence[str], schema: pa.Schema) -> None:

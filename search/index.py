@@ -8,7 +8,7 @@ memory gives the similarities of its codes instead; its factory string tells.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -20,8 +20,10 @@ from .answering import NO_ROWS, Terms, answer, answers, plain_answer
 from .candidate import Candidate
 from .errors import IncompatibleError, InvalidQueryError, NotFoundError
 from .following import Following
+from .given import listed
 from .manifest import Manifest
 from .queries import (
+    DEFAULT_LIMIT,
     QueryOptions,
     QueryVector,
     QueryVectors,
@@ -179,7 +181,7 @@ class Index:
         self,
         vectors: NDArray[np.float32],
         *,
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         exclude: str | Iterable[str] = (),
         where: Any = (),
         exclude_works: str | Iterable[str] = (),
@@ -218,17 +220,22 @@ class Index:
         ------
         InvalidQueryError
             When a vector has the wrong dimension, is not finite or not of length 1, ``limit`` is
-            below 1, something to leave out is not text, or a condition names no column or a value
-            of another type.
+            below 1, something to leave out is not text, or a condition has a value of another type
+            than its column, or (``UnknownColumnError``) names none.
         """
         now = self._following.snapshot()
-        if not (exclude or where or exclude_works or one_per_work):
+        try:
+            is_plain = not (exclude or where or exclude_works or one_per_work)
+        except ValueError:  # an array has no truth value
+            is_plain = False
+        if is_plain:
             usual = plain_answer(now, vectors, limit)
             if usual is not None:
                 return usual
         queries, alone = checked_queries(vectors, now.dimension)
         terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
-        excluded = now.known_rows(checked_names(exclude)) if exclude else NO_ROWS
+        left_out = checked_names(exclude)
+        excluded = now.known_rows(left_out) if left_out else NO_ROWS
         if alone:
             return answer(now, queries, terms, excluded)
         return answers(now, queries, terms, [excluded] * len(queries))
@@ -261,15 +268,22 @@ class Index:
 
     def search_by_ids(
         self,
-        performance_ids: Sequence[str],
+        performance_ids: str | Iterable[str],
         *,
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         where: Any = (),
         exclude_works: str | Iterable[str] = (),
         one_per_work: bool = False,
         exact: bool = False,
     ) -> list[list[Candidate]]:
         """Ask :meth:`search_by_id` for many performances at once.
+
+        Parameters
+        ----------
+        performance_ids : str or iterable of str
+            The queries.
+        **options
+            As :meth:`search_by_id`.
 
         Returns
         -------
@@ -278,7 +292,7 @@ class Index:
         """
         now = self._now()
         terms = Terms.of(now, limit, where, exclude_works, one_per_work, exact)
-        rows = [self._row(now, name) for name in performance_ids]
+        rows = [self._row(now, name) for name in listed(performance_ids)]
         if not rows:
             return []
         return answers(now, now.embeddings_of(rows), terms, [frozenset([row]) for row in rows])

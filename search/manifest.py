@@ -157,7 +157,7 @@ class Manifest:
         """Read a manifest from the bytes of ``path``; see :meth:`read`."""
         try:
             document = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise IndexFormatError(f"{path} is damaged: it is not JSON ({error})") from None
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise IndexFormatError(f"{path} is not the manifest of a Coverdex index")

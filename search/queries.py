@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InvalidQueryError
+from .given import listed
 from .writer import LENGTH_TOLERANCE
 
 #: One query, shape (dimension,), and many, shape (n_queries, dimension), for type checkers.
 QueryVector = np.ndarray[tuple[int], np.dtype[np.float32]]
 QueryVectors = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+#: Candidates of a search that does not say how many.
+DEFAULT_LIMIT = 10
 
 _LEAST_SQUARE = (1 - LENGTH_TOLERANCE) ** 2
 _LARGEST_SQUARE = (1 + LENGTH_TOLERANCE) ** 2
@@ -44,10 +48,7 @@ def checked_names(said: Any) -> list[str]:
     InvalidQueryError
         When one is not text.
     """
-    try:
-        names = [said] if isinstance(said, str) else list(said)
-    except TypeError:
-        names = [said]
+    names = [] if said is None else listed(said)
     for name in names:
         if not _is_text(name):
             raise InvalidQueryError(
@@ -98,7 +99,13 @@ def checked_queries(vectors: Any, dimension: int) -> tuple[NDArray[np.float32], 
     InvalidQueryError
         When the shape or type is another, or a vector is not finite or not of length 1.
     """
-    array = vectors if type(vectors) is np.ndarray else np.asarray(vectors)
+    try:
+        array = vectors if type(vectors) is np.ndarray else np.asarray(vectors)
+    except ValueError as error:  # vectors of different lengths
+        raise InvalidQueryError(
+            f"the query is no array ({error}); give ({dimension},) or (n_queries, {dimension}) "
+            "float32"
+        ) from None
     shape = array.shape
     if len(shape) not in (1, 2) or shape[-1] != dimension or array.dtype.kind not in "fiu":
         raise InvalidQueryError(

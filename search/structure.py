@@ -129,7 +129,8 @@ def check_factory(factory: str, dimension: int) -> None:
     Raises
     ------
     FactoryError
-        When FAISS does not know it, it does not fit the dimension, it is of another metric, or it
+        When FAISS does not know it, it does not fit the dimension, it is of another metric, it
+        cannot be asked with parameters, or it
         asks for a graph or lists of nothing: FAISS makes those, and fails or ends the process when
         they are filled.
     """
@@ -147,7 +148,24 @@ def check_factory(factory: str, dimension: int) -> None:
             f"FAISS cannot make {factory!r} of vectors of dimension {dimension}: {_reason(error)}; "
             "give a factory string of FAISS, such as Flat or IVF1024,SQfp16, or auto"
         ) from None
-    _check_metric(made, factory)
+    _check_made(made, factory)
+
+
+def _check_made(index: Any, factory: str) -> None:
+    """Refuse a structure that FAISS makes and that cannot be asked as an index is."""
+    _check_metric(index, factory)
+    if isinstance(inverted_file_in(index), faiss.IndexIVFAdditiveQuantizerFastScan):
+        raise FactoryError(
+            f"FAISS takes no number of lists along with a query of {factory!r}, so its lists of "
+            "additive codes cannot be searched; leave the 'fs' out, or give codes of another kind, "
+            "such as IVF1024,PQ32x4fs or IVF1024,SQfp16"
+        )
+    if isinstance(index, (faiss.IndexIDMap, faiss.AdditiveCoarseQuantizer)):
+        raise FactoryError(
+            f"FAISS makes {factory!r} as something that vectors are not simply added to; rows are "
+            "their own ids here, so leave IDMap out, and give a factory string such as Flat or "
+            "IVF1024,SQfp16, or auto"
+        )
 
 
 def _check_metric(index: Any, factory: str) -> None:
@@ -186,7 +204,7 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
     n, dimension = embeddings.shape
     try:
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-        _check_metric(index, factory)
+        _check_made(index, factory)
         if not index.is_trained:
             inverted_file = inverted_file_in(index)
             n_lists = 256 if inverted_file is None else int(inverted_file.nlist)

@@ -30,6 +30,7 @@ from .following import LOG_ATTEMPTS
 from .generation import ATTEMPTS, Generation
 from .locks import mark_as_read
 from .manifest import MANIFEST_NAME, VECTORS, FileRecord, Manifest
+from .parts import FILE_NAMES
 from .performances import PERFORMANCE_ID
 
 
@@ -75,19 +76,29 @@ def verify_index(path: str | Path) -> Verification:
     Raises
     ------
     NotFoundError
-        When there is no such folder. Everything else is a problem in the report.
+        When there is no such folder.
+    IndexFormatError
+        When it is no index: it holds no part of one. Everything else is a problem in the report.
     """
     folder = Path(path)
     for _ in range(ATTEMPTS):
         try:
             manifest = Manifest.read(folder)
         except IndexFormatError as error:
+            if not _holds_parts(folder):
+                raise
             return Verification(folder, problems=[str(error)])
         found = _verified(folder, manifest)
         if _is_present(folder, manifest):
             return found
     problem = f"{folder} is replaced again and again while it is read; verify it when it rests"
     return Verification(folder, problems=[problem])
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Say whether there is something that an index consists of, be it damaged or not all of it."""
+    parts = (MANIFEST_NAME, *FILE_NAMES.values(), "changes-*.log", "generation-*")
+    return any(any(folder.glob(name)) for name in parts)
 
 
 def _verified(folder: Path, manifest: Manifest) -> Verification:

@@ -196,7 +196,12 @@ def checked_embeddings(embeddings: Any, n_performances: int) -> NDArray[np.float
     IndexFormatError
         When their shape or type is another, or one is not finite or not of length 1.
     """
-    array = np.asarray(embeddings)
+    try:
+        array = np.asarray(embeddings)
+    except ValueError as error:  # of different lengths
+        raise IndexFormatError(
+            f"embeddings are no array ({error}); give (n, dimension) float32"
+        ) from None
     if array.ndim != 2 or array.dtype.kind != "f":
         raise IndexFormatError(
             f"embeddings have shape {array.shape} and dtype {array.dtype}; give (n, dimension) "

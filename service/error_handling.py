@@ -43,6 +43,8 @@ FRAGMENT_CHARACTERS = "!$&'()*+,;=:@/?"
 
 #: A body of a million wrong numbers is told about the first of them.
 MAX_ERRORS = 20
+#: Most characters of a path that an answer repeats.
+_MOST_TOLD = 200
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -116,9 +118,14 @@ def _first_chroma_error(problems: Iterable[dict[str, Any]]) -> InvalidChromaErro
     return None
 
 
+def _told(path: str) -> str:
+    """Return a path as answers repeat it: a request's may be of any length."""
+    return path if len(path) <= _MOST_TOLD else f"{path[:_MOST_TOLD]}..."
+
+
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path = request.url.path
+    path = _told(request.url.path)
     if error.status_code == 404:
         detail = f"there is nothing at {path}; /openapi.json lists what there is"
         return problem_response(ProblemError(NO_SUCH_RESOURCE, detail))

@@ -101,6 +101,7 @@ def edit_config(**changes: object) -> Callable[[Path], None]:
         (edit_config(preprocessing={"frame_rate": -1}), "frame_rate"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "config.json").write_text("[]"), "format version"),
+        (lambda folder: (folder / "config.json").write_text("[" * 100_000), "cannot be read"),
         (lambda folder: (folder / "config.json").unlink(), "no complete checkpoint"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\x80\x04"), "cannot be read"),
@@ -121,6 +122,11 @@ def test_weights_of_another_shape_are_refused(tiny_checkpoint: Checkpoint) -> No
 def test_a_missing_card_is_no_damage(folder: Path) -> None:
     (folder / "README.md").unlink()
     assert load_checkpoint(folder).card == ""
+
+
+def test_a_card_that_is_not_utf_8_is_no_damage(folder: Path) -> None:
+    (folder / "README.md").write_bytes("Modèle".encode("latin-1"))
+    assert load_checkpoint(folder).card == "Mod\ufffdle"
 
 
 def test_nothing_is_overwritten_unasked(tiny_checkpoint: Checkpoint, folder: Path) -> None:

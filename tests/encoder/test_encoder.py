@@ -161,5 +161,6 @@ def test_it_says_what_it_is(tiny_checkpoint: Checkpoint) -> None:
 
 
 def test_batch_size_is_positive(tiny_encoder: Encoder) -> None:
-    with pytest.raises(ValueError, match="batch_size"):
-        list(tiny_encoder.embed_many([], batch_size=0))
+    for wrong in (0, -1, 2.5, "16", None):
+        with pytest.raises(ValueError, match=r"batch_size is .*; give a whole number"):
+            list(tiny_encoder.embed_many([], batch_size=wrong))  # type: ignore[arg-type]

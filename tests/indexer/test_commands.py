@@ -359,3 +359,12 @@ def test_an_original_file_from_end_to_end(shared_data: Path, tmp_path: Path, run
     asked = run("query", out, "--hpcp", file, "--json")
     assert asked.code == 0
     assert asked.document["query"]["performance_id"] == "P_547131"
+
+
+def test_verify_of_no_index(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of an index")
+    answer = run("index", "verify", tmp_path, "--json")
+    assert answer.code == 1
+    assert answer.out == ""
+    assert "is not an index: it holds no manifest.json" in answer.err
+    assert "damaged" not in answer.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -214,6 +215,25 @@ def test_one_writer(catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encode
     with only_writer(tmp_path / "shards"), pytest.raises(CoverdexError, match="another process"):
         embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
     embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
+
+
+def test_a_lock_in_a_folder_that_is_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The one before removes its folder when it ends, between this one's opening and locking.
+    folder = tmp_path / "shards"
+    flock = fcntl.flock
+
+    def removed_just_before(descriptor: int, mode: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        shutil.rmtree(folder)
+        flock(descriptor, mode)
+
+    monkeypatch.setattr(fcntl, "flock", removed_just_before)
+    with only_writer(folder):
+        assert (folder / "lock").is_file()
+        with pytest.raises(CoverdexError, match="another process"), only_writer(folder):
+            pass
 
 
 def test_rejections_are_kept_with_the_shard(

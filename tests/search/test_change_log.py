@@ -19,7 +19,9 @@ from coverdex.search import (
     Index,
     IndexEditor,
     IndexFormatError,
+    Manifest,
     change_log,
+    durability,
     following,
     verify,
     verify_index,
@@ -352,3 +354,58 @@ def test_a_killed_editor_leaves_exactly_the_acknowledged_history(
         editor.compact()
     assert state_in(Index.open(folder)) == found
     assert verify_index(folder).problems == []
+
+
+@pytest.mark.parametrize("length", [HEADER_SIZE, 4096])
+def test_a_log_that_a_power_cut_left_empty_holds_nothing(
+    small: MadeUp, tmp_path: Path, length: int
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    (folder / LOG).write_bytes(bytes(length))
+    assert state_in(Index.open(folder)) == state_of(small)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+    assert "P_0" not in Index.open(folder)
+    assert verify_index(folder).problems == []
+
+
+def test_the_folder_of_a_log_is_flushed_by_who_goes_on_with_it(
+    changed: tuple[Path, list[dict], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who wrote its header may have been killed before the folder's entry was on the disk.
+    folder, _, _ = changed
+    flushed: list[Path] = []
+    monkeypatch.setattr(change_log, "sync", flushed.append)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_11")
+    assert flushed == [folder]
+
+
+@pytest.mark.parametrize("interrupted_by", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_what_follows_a_compaction_that_fails_when_it_is_in_place_is_not_lost(
+    small: MadeUp,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupted_by: BaseException,
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    sync = durability.sync
+
+    def fails_behind_the_manifest(path: Path) -> None:
+        sync(path)
+        if path == folder and Manifest.read(folder).generation == 2:
+            raise interrupted_by
+
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        monkeypatch.setattr(durability, "sync", fails_behind_the_manifest)
+        with pytest.raises(type(interrupted_by)):
+            editor.compact()
+        monkeypatch.undo()
+        assert editor.index.manifest.generation == 2
+        editor.remove("P_1")
+        assert "P_1" not in editor.index
+    expected = {name: held for name, held in state_of(small).items() if name not in ("P_0", "P_1")}
+    assert state_in(Index.open(folder)) == expected

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from coverdex.cli import app, exit_code_of
 from coverdex.encoder import IncompatibleError, NotFoundError
-from coverdex.search import Index, InvalidQueryError
+from coverdex.search import Index, InvalidQueryError, UnknownColumnError
 from typer.testing import CliRunner, Result
 
 from .made_up import MadeUp
@@ -73,7 +73,12 @@ def test_filters_and_files(written: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader(out.open()))
     assert [row["performance_id"] for row in rows] == [c["performance_id"] for c in found]
     assert {row["query"] for row in rows} == {"P_7"}
-    assert isinstance(ask(written, "-p", "P_7", "--where", "tempo=3").exception, InvalidQueryError)
+    refused = ask(written, "-p", "P_7", "--where", "tempo=3").exception
+    assert isinstance(refused, UnknownColumnError)
+    assert exit_code_of(refused) == 3  # named, and not there
+    refused = ask(written, "-p", "P_7", "--where", "year=MCM").exception
+    assert isinstance(refused, InvalidQueryError)
+    assert exit_code_of(refused) == 1
     assert ask(written, "-p", "P_7", "--out", "found.xlsx").exit_code == 2
 
 

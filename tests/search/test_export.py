@@ -292,3 +292,15 @@ def test_a_table_replaces_no_file_of_an_index(catalogue: MadeUp, tmp_path: Path)
         with pytest.raises(IndexExistsError, match=r"is a file of the index my\.index"):
             write_table([pa.table({"n": [1]})], path, file_format="csv")
         assert path.read_bytes() == before
+
+
+def test_long_lists_of_pairs_come_in_small_blocks(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = nearest_pairs(index, limit=10**9)
+    monkeypatch.setattr(exporting, "MOST_PAIRS", 1_000)
+    blocks = list(nearest_pairs(index, limit=10**9))
+    assert max(block.num_rows for block in blocks) <= 1_000
+    assert pa.concat_tables(blocks).equals(whole)
+    monkeypatch.setattr(exporting, "MOST_PAIRS", 1)  # fewer than one query's own
+    assert pa.concat_tables(nearest_pairs(index, limit=10**9)).equals(whole)

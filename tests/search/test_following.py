@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 from coverdex.search import (
     Index,
     IndexEditor,
+    IndexFormatError,
     following,
 )
 
@@ -69,17 +71,16 @@ def test_an_index_compacted_while_it_is_opened_is_opened_as_it_then_is(
 ) -> None:
     with IndexEditor(folder) as editor:
         editor.remove("P_0")
-        read_on = following.Following._read_log_on
+        read_log = following.read_log
         compactions = []
 
-        def compacted_just_before(self: following.Following, snapshot: object) -> None:
-            if not compactions:
-                compactions.append(1)
-                monkeypatch.setattr(following.Following, "_read_log_on", read_on)
-                editor.compact()  # takes the log away that was about to be read
-            read_on(self, snapshot)  # type: ignore[arg-type]
+        def compacted_just_before(log: Path, **options: Any) -> Any:
+            compactions.append(1)
+            monkeypatch.setattr(following, "read_log", read_log)
+            editor.compact()  # takes the log away that was about to be read
+            return read_log(log, **options)
 
-        monkeypatch.setattr(following.Following, "_read_log_on", compacted_just_before)
+        monkeypatch.setattr(following, "read_log", compacted_just_before)
         opened = Index.open(folder)
         assert compactions
         assert opened.manifest.generation == 2
@@ -152,14 +153,37 @@ def test_an_index_whose_log_is_another_ones_by_now_is_opened_as_it_then_is(
     following_one = Index.open(folder, follow=True)
     with IndexEditor(folder) as editor:
         editor.remove("P_0")
-    read_on = following.Following._read_log_on
+    read_log = following.read_log
 
-    def replaced_just_before(self: following.Following, snapshot: object) -> None:
-        monkeypatch.setattr(following.Following, "_read_log_on", read_on)
+    def replaced_just_before(log: Path, **options: Any) -> Any:
+        monkeypatch.setattr(following, "read_log", read_log)
         folder.rename(tmp_path / "old")
         (tmp_path / "other").rename(folder)
-        read_on(self, snapshot)  # type: ignore[arg-type]
+        return read_log(log, **options)
 
-    monkeypatch.setattr(following.Following, "_read_log_on", replaced_just_before)
+    monkeypatch.setattr(following, "read_log", replaced_just_before)
     assert len(following_one) == 8
     assert following_one.manifest.dimension == 32
+
+
+def test_an_index_that_comes_back_is_followed_on(folder: Path, tmp_path: Path) -> None:
+    make_up(12).write(tmp_path / "damaged")
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        editor.compact()
+    with IndexEditor(tmp_path / "damaged") as editor:
+        editor.remove("P_1")
+    log = tmp_path / "damaged" / "changes-000001.log"
+    log.write_bytes(log.read_bytes()[:-1] + b"?")
+    follower = Index.open(folder, follow=True)
+    folder.rename(tmp_path / "aside")
+    (tmp_path / "damaged").rename(folder)
+    with pytest.raises(IndexFormatError, match="damaged"):
+        len(follower)
+    folder.rename(tmp_path / "damaged")
+    (tmp_path / "aside").rename(folder)
+    assert len(follower) == 119
+    with IndexEditor(folder) as editor:
+        editor.remove("P_1")
+    assert len(follower) == 118
+    assert "P_1" not in follower

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from coverdex.search import Index, IndexEditor
+from coverdex.search import Condition, Index, IndexEditor
 
 from .made_up import DIMENSION, ENCODER_ID, MadeUp, unit
 
@@ -91,3 +91,30 @@ def test_a_long_answer_leaves_the_shared_index_as_it_was(folder: Path, corners: 
     before = opened.search(query, limit=20)
     opened.search(query, limit=N)
     assert opened.search(query, limit=20) == before
+
+
+@pytest.mark.parametrize("factory", ["IVF128,SQfp16", "IVF128,PQ64x4fsr,Refine(SQfp16)"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.98])
+def test_a_filter_that_leaves_out_the_query_s_own_region_is_answered_well(
+    tmp_path: Path, factory: str, share: float
+) -> None:
+    # The neighbours that nprobe was chosen for are all left out; what is nearest lies scattered.
+    rng = np.random.default_rng(5)
+    n, n_styles = 12_000, 100
+    style = rng.integers(n_styles, size=n)
+    centres = rng.standard_normal((n_styles, DIMENSION))
+    vectors = unit(0.8 * centres[style] + rng.standard_normal((n, DIMENSION)))
+    table = pa.table({"performance_id": [f"P_{i:05d}" for i in range(n)], "style": style})
+    parameters = {"nprobe": 4, "k_factor": 32} if "PQ" in factory else {"nprobe": 4}
+    folder = tmp_path / "i"
+    MadeUp(vectors, table).write(folder, factory=factory, search_parameters=parameters)
+    opened = Index.open(folder)
+    found = []
+    for row in rng.integers(n, size=40).tolist():
+        others = np.setdiff1d(np.arange(n_styles), style[row])
+        kept = rng.choice(others, int(share * n_styles), replace=False)
+        where = Condition("style", "in", kept)
+        answers = [opened.search(vectors[row], where=where, exact=exact) for exact in (False, True)]
+        ids = [{candidate.performance_id for candidate in answer} for answer in answers]
+        found.append(len(ids[0] & ids[1]) / 10)
+    assert np.mean(found) >= 0.9

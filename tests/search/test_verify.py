@@ -256,3 +256,21 @@ def test_manifests_that_cannot_be_trusted(folder: Path, change: dict, message: s
     path.write_text("[]")
     with pytest.raises(IndexFormatError, match="not the manifest"):
         Index.open(folder)
+
+
+def test_a_folder_that_is_no_index_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of an index")
+    with pytest.raises(IndexFormatError, match=r"is not an index: it holds no manifest\.json"):
+        verify_index(tmp_path)
+    with pytest.raises(IndexFormatError, match="is a file; an index is a folder"):
+        verify_index(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("left", ["vectors.faiss", "changes-000002.log", "generation-000002"])
+def test_what_is_left_of_an_index_without_its_manifest_is_damaged(folder: Path, left: str) -> None:
+    (folder / "vectors.faiss").rename(folder.parent / left)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder.parent / left).rename(folder / left)
+    (problem,) = verify_index(folder).problems
+    assert "holds no manifest.json" in problem

@@ -145,6 +145,8 @@ def test_attachments_come_under_the_index_checksums(catalogue: MadeUp, tmp_path:
         (lambda c: {"factory": "Flatt"}, "dimension 64: could not parse .* Flatt"),
         (lambda c: {"factory": "IVF500,Flat"}, "IVF500.*; give another .* Flat, or auto"),
         (lambda c: {"factory": "HNSW16,PQ16"}, "'HNSW16,PQ16' under another metric than the inner"),
+        (lambda c: {"factory": "IVF4,RQ8x4fs"}, "'IVF4,RQ8x4fs', so .*; leave the 'fs' out"),
+        (lambda c: {"factory": "IDMap2,Flat"}, "'IDMap2,Flat' as .*; .* leave IDMap out"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(

@@ -48,6 +48,8 @@ def test_types_are_unique_and_stable_urns() -> None:
 def test_unknown_path(client: TestClient) -> None:
     for path in ("/nothing", "/v2/search", "/v1/search/", "/docs/static/nothing.js"):
         problem_of(client.get(path), NO_SUCH_RESOURCE)
+    long = problem_of(client.get("/" + "a" * 9_999), NO_SUCH_RESOURCE)
+    assert len(long["detail"]) < 300
 
 
 def test_wrong_method(client: TestClient) -> None:
