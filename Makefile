@@ -52,36 +52,23 @@ typecheck: $(VENV)/installed ## check types
 SEEDS := ../shared/data/seeds
 SOUNDFONTS := /usr/share/sounds/sf2/FluidR3_GM.sf2 /usr/share/sounds/sf2/TimGM6mb.sf2
 MORE_SOUNDFONTS := /usr/share/sounds/sf3/MuseScore_General_Lite.sf3
-CONFIGS := encoder/training/configs
-SIMULATED := $(CONFIGS)/coverdex-64-simulated.toml
+WORKERS := 2
+NETWORK := encoder/training/configs/coverdex-64-network.toml
+TRAIN = $(BIN)/coverdex encoder train $(NETWORK) --prepared runs/prepared
 
-RENDER_SEEDS = $(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(SIMULATED) \
-    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 \
-    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS)
-TRAIN = $(BIN)/coverdex encoder train $(CONFIGS)
-
-# The order matters: the first two runs hear half of the works that samplers play, the later ones all, the last two
-# each of them four times.
-encoder: $(VENV)/installed ## train coverdex-64 again, 20 hours without a GPU (see encoder/training/configs/)
+encoder: $(VENV)/installed ## train coverdex-64 again, some hours without a GPU (see docs/training.md)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
-	$(TRAIN)/coverdex-64-simulated.toml --out runs/coverdex-64-simulated
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
-	    --charts $(SEEDS)/jazz_charts.parquet --config $(SIMULATED) \
+	    --charts $(SEEDS)/jazz_charts.parquet --config $(NETWORK) \
 	    --soundfont $(SOUNDFONTS) --out runs/rendered-charts
-	$(RENDER_SEEDS) --most 1344 --out runs/rendered-seeds
-	$(TRAIN)/coverdex-64-alternating.toml --out runs/coverdex-64-alternating
-	$(TRAIN)/coverdex-64-rendered.toml --out runs/coverdex-64-rendered
-	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-two-runs.toml \
-	    --out runs/coverdex-64-two-runs --overwrite
-	$(RENDER_SEEDS) --out runs/rendered-seeds
-	$(TRAIN)/coverdex-64-onward.toml --out runs/coverdex-64-onward
-	$(TRAIN)/coverdex-64-further.toml --out runs/coverdex-64-further
-	$(BIN)/coverdex encoder average $(CONFIGS)/coverdex-64-long-runs.toml \
-	    --out runs/coverdex-64-long-runs --overwrite
-	$(RENDER_SEEDS) --takes 4 --out runs/rendered-four
-	$(TRAIN)/coverdex-64-large-batches.toml --out runs/coverdex-64-large-batches
-	$(TRAIN)/coverdex-64-long.toml --out runs/coverdex-64-long
-	$(BIN)/coverdex encoder join $(CONFIGS)/coverdex-64.toml --out runs/coverdex-64/checkpoint --overwrite
+	$(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(NETWORK) \
+	    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 --takes 4 --workers $(WORKERS) \
+	    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
+	test -d runs/prepared || $(BIN)/coverdex encoder prepare $(NETWORK) --out runs/prepared
+	$(TRAIN) --set name=coverdex-64-first --set seed=41 --out runs/coverdex-64-first
+	$(TRAIN) --set name=coverdex-64-second --set seed=42 --out runs/coverdex-64-second
+	$(BIN)/coverdex encoder join encoder/training/configs/coverdex-64.toml --prepared runs/prepared \
+	    --out runs/coverdex-64/checkpoint --overwrite
 
 check: lint typecheck test ## all that CI runs
 

@@ -17,7 +17,7 @@ reads::
     dimension = 64
     seed = 1                                           # of the batches
     batches = 40
-    [data]                                             # as in a training configuration
+    [data]                                             # by default what the first learnt from
     [[validation]]                                     # likewise
     [card]                                             # likewise
 
@@ -58,7 +58,7 @@ class JoinConfig(SettingsTable):
     dimension: Annotated[int, Field(ge=1)] = 64
     seed: Annotated[int, Field(ge=0)] = 0
     batches: Annotated[int, Field(ge=1)] = 40
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(default_factory=dict)
     validation: list[ValidationConfig] = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
@@ -136,7 +136,7 @@ def join(
                 world=world,
                 prepared=None if prepared is None else Path(prepared),
             )
-            source = build_batch_source(config.data, context)
+            source = build_batch_source(config.data or _data_of(members[0]), context)
         batches = (source.batch(step) for step in range(config.batches))
         moments, n_tracks = second_moments(network, batches)
     projection, kept = greatest_directions(moments, config.dimension)
@@ -214,6 +214,16 @@ def greatest_directions(
     directions = directions * np.sign(directions[largest, np.arange(dimension)])
     kept = float(values[::-1][:dimension].sum() / values.sum())
     return np.ascontiguousarray(directions, dtype=np.float32), kept
+
+
+def _data_of(member: Checkpoint) -> dict[str, Any]:
+    """Give the table of data by which a member was trained."""
+    data: dict[str, Any] = member.training.get("config", {}).get("data", {})
+    if not data:
+        raise TrainingError(
+            f"{member.id} does not say what it was trained on; give the join a table [data]"
+        )
+    return data
 
 
 def _side_by_side(architecture: dict[str, Any], members: list[Checkpoint]) -> Ensemble:

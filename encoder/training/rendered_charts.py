@@ -7,7 +7,7 @@ and rendered (:mod:`.rendering`). The result is a folder in the layout of Da-TAC
 encoder can be evaluated::
 
     python -m coverdex.encoder.training.rendered_charts --charts jazz_charts.parquet \
-        --config encoder/training/configs/coverdex-64-simulated.toml \
+        --config encoder/training/configs/coverdex-64-network.toml \
         --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out rendered-jazz
     coverdex encoder evaluate rendered-jazz
 

@@ -15,7 +15,7 @@ left out are never heard. Of each work several performances are made. For each o
 ::
 
     python -m coverdex.encoder.training.rendered_seeds \
-        --config encoder/training/configs/coverdex-64-simulated.toml \
+        --config encoder/training/configs/coverdex-64-network.toml \
         --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 \
         --soundfont FluidR3_GM.sf2 TimGM6mb.sf2 --out runs/rendered-seeds
 
@@ -351,7 +351,8 @@ def _finished(run: tuple[int, Future[None]]) -> int:
 
 
 def _batches(config: TrainingConfig, base: Path) -> CoverBatches:
-    settings = {k: v for k, v in config.data.items() if k != "source"}
+    # What is rendered here is what the configuration will learn from.
+    settings = {k: v for k, v in config.data.items() if k not in ("source", "rendered")}
     if config.data.get("source") != "simulated-covers" or config.preprocessing is None:
         raise TrainingError("the configuration has no simulated covers from nothing; give one")
     with tempfile.TemporaryDirectory() as folder:

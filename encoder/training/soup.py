@@ -8,7 +8,7 @@ Runs from different beginnings do not: the mean of unrelated weights is worthles
 
 ::
 
-    coverdex encoder average encoder/training/configs/coverdex-64-long-runs.toml
+    coverdex encoder average MEAN.toml
 
 reads::
 

@@ -230,6 +230,20 @@ def test_the_same_configuration_gives_the_same_bytes(
     assert len(ids) == 1
 
 
+def test_by_default_directions_are_seen_in_what_the_first_learnt_from(
+    members: list[Checkpoint], tmp_path: Path
+) -> None:
+    config = read_join(tmp_path / "join.toml")
+    silent = config.model_copy(update={"data": {}})
+    with pytest.raises(TrainingError, match=r"one-\w+ does not say what it was trained on"):
+        join(silent, base=tmp_path, world=training_world())
+    record = {**members[0].training, "config": {"seed": 5, "data": config.data}}
+    knowing = replace(members[0], training=record)
+    save_checkpoint(knowing, tmp_path / "one", overwrite=True)
+    made = [join(each, base=tmp_path, world=training_world()) for each in (config, silent)]
+    assert made[0].digest == made[1].digest
+
+
 def test_unlike_members_and_too_many_dimensions_are_refused(
     members: list[Checkpoint], tmp_path: Path
 ) -> None:
