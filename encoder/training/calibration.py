@@ -114,20 +114,20 @@ def simulated_tracks(
 
 
 def through_channels(
-    tracks: Sequence[NDArray[np.float32]], effects: ChannelEffects, *, seed: int
+    tracks: Sequence[NDArray[Any]], effects: ChannelEffects, *, seed: int
 ) -> list[NDArray[np.float32]]:
     """Send rendered tracks through channels, as training does: scaled before and after.
 
     Parameters
     ----------
-    tracks : sequence of ndarray, shape (n_frames, 12), float32
+    tracks : sequence of ndarray, shape (n_frames, 12), float
     effects : ChannelEffects
     seed : int
     """
     n_valid = torch.tensor([len(track) for track in tracks])
     x = torch.zeros(len(tracks), int(n_valid.max()), 12)
     for row, track in zip(x, tracks, strict=True):
-        row[: len(track)] = torch.from_numpy(track)
+        row[: len(track)] = torch.from_numpy(track.astype(np.float32))
     clean = scale_tracks(x, n_valid, "min-max")
     heard = scale_tracks(effects.apply(clean, np.random.default_rng(seed)), n_valid, "min-max")
     return [row[: int(n)].numpy() for row, n in zip(heard, n_valid, strict=True)]
