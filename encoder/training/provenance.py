@@ -51,11 +51,11 @@ def hash_of(catalogue: object) -> dict[str, str]:
 def commit() -> str | None:
     """Commit of the checkout that this code runs from, ``-dirty`` if tracked files differ from it.
 
-    Where the code is not in a checkout of its own (an installed wheel, or a copy on a machine that
-    lends its GPU) or git is missing, the one that the environment variable ``COVERDEX_COMMIT``
-    names; else None.
+    The environment variable ``COVERDEX_COMMIT`` names another one: of a copy, on a machine that
+    lends its GPU, whose git history is not there or lags behind. None where nothing is known (an
+    installed wheel, say).
     """
-    return _commit_here() or os.environ.get("COVERDEX_COMMIT") or None
+    return os.environ.get("COVERDEX_COMMIT") or _commit_here()
 
 
 def _commit_here() -> str | None:

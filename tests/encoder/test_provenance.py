@@ -36,11 +36,13 @@ def test_commit_is_a_hash_or_unknown() -> None:
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
 
 
-def test_a_copy_without_git_has_the_commit_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_has_the_commit_that_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "_commit_here", lambda: None)
     monkeypatch.delenv("COVERDEX_COMMIT", raising=False)
     assert provenance.commit() is None
     monkeypatch.setenv("COVERDEX_COMMIT", "0" * 40)
     assert provenance.commit() == "0" * 40
     monkeypatch.setattr(provenance, "_commit_here", lambda: "1" * 40)
+    assert provenance.commit() == "0" * 40
+    monkeypatch.delenv("COVERDEX_COMMIT")
     assert provenance.commit() == "1" * 40
