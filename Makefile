@@ -56,7 +56,7 @@ WORKERS := 2
 NETWORK := encoder/training/configs/coverdex-64-network.toml
 TRAIN = $(BIN)/coverdex encoder train $(NETWORK) --prepared runs/prepared
 
-encoder: $(VENV)/installed ## train coverdex-64 again, some hours without a GPU (see docs/training.md)
+encoder: $(VENV)/installed ## train coverdex-64 again, 15 hours without a GPU (see docs/training.md)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
 	    --charts $(SEEDS)/jazz_charts.parquet --config $(NETWORK) \

@@ -6,7 +6,7 @@ answered there; the numbers only show the form. ``docs/service.md`` has whole an
 
 from __future__ import annotations
 
-ENCODER_ID = "coverdex-64-21395718c664"
+ENCODER_ID = "coverdex-64-98008600e00c"
 PERFORMANCE_ID = "P_100101"
 OTHER_PERFORMANCE_ID = "P_100102"
 WORK_ID = "W_1001"
