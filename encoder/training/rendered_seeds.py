@@ -6,10 +6,9 @@ trains on, their arrangements included (:mod:`.arrangements`), so held-out works
 left out are never heard. Of each work several performances are made. For each one
 
 1. a version is drawn, another one than before while there are others;
-2. its form is changed as in a simulated cover (:mod:`.simulator.timeline`), and some parts pause in
-   some sections (:mod:`.simulator.instruments`);
-3. the pitch classes are put into octaves (:func:`notes_from_roll`);
-4. a band plays: instruments, levels, tempo, key, drums, room and tuning are drawn, and in half of
+2. its form is changed as in a simulated cover, some parts pause in some sections, and the pitch
+   classes are put into octaves (:mod:`.roll_performance`);
+3. a band plays: instruments, levels, tempo, key, drums, room and tuning are drawn, and in half of
    the performances the melody is bent as a voice bends it (:mod:`.singing`).
 
 ::
@@ -38,19 +37,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import TrainingError
 from ..preprocessing import Preprocessing
 from .batch import SourceContext
 from .config import TrainingConfig, read_config
-from .corpus import BASS, CHORDS, INNER, MELODY, NOTE_LOUDNESS, PAD, ROLL_RATE, Notes, RollCorpus
+from .corpus import Notes, RollCorpus
 from .cover_batches import CoverBatches, cover_batches
 from .rendered_catalogue import RenderedPerformance, with_progress, write_metadata
 from .rendering import render_together
-from .simulator import InstrumentEffects, TimelineEffects
-from .simulator.instruments import draw_part_gains, draw_section_gains
-from .simulator.timeline import Source, draw_timeline
+from .roll_performance import perform
 
 #: Works are numbered from here, apart from those of :mod:`.rendered_charts`.
 _FIRST = 200_000
@@ -59,11 +55,6 @@ _TOGETHER = 16
 #: Works whose performances are shuffled with each other, so that those of one work meet several
 #: soundfonts and are nevertheless made soon after one another.
 BLOCK = 64
-#: Range (MIDI) of each part's lowest possible note; its notes lie in the octave above.
-_LOWEST = {MELODY: (57, 67), INNER: (50, 62), CHORDS: (45, 58), BASS: (28, 36)}
-#: The band draws its tempo, too, so the form keeps most of it.
-_TIMELINE = TimelineEffects(tempo_spread=0.15)
-_INSTRUMENTS = InstrumentEffects(part_drop=0.1, section_drop=0.06)
 
 
 @dataclass(frozen=True)
@@ -93,100 +84,6 @@ class Job:
         seed = f"{corpus.corpora[self.version]}/{corpus.version_ids[self.version]}"
         performance_id = f"P_{self.number * 10 + self.take}"
         return RenderedPerformance(f"W_{self.number}", performance_id, title, title, seed)
-
-
-def notes_from_roll(
-    played: NDArray[np.float32], rng: np.random.Generator, *, rate: float = ROLL_RATE
-) -> Notes:
-    """Put a roll's pitch classes into octaves.
-
-    A note begins where a pitch class of a part begins or grows louder, and lasts until it ends or
-    begins anew. Each part keeps to one octave, drawn; some chord tones are an octave higher.
-
-    Parameters
-    ----------
-    played : ndarray, shape (n_frames, N_PARTS, 12)
-        Loudness; pitch classes count from A. The part ``pad`` is left out.
-    rng : numpy.random.Generator
-    rate : float
-        Frames per second.
-
-    Returns
-    -------
-    coverdex.encoder.training.corpus.Notes
-        In order of part, pitch class and time; none where the roll is silent.
-    """
-    onset, duration, pitch, loudness, parts = [], [], [], [], []
-    for part, (low, high) in _LOWEST.items():
-        lowest = int(rng.integers(low, high + 1))
-        voice = np.concatenate([np.zeros((1, 12)), played[:, part], np.zeros((1, 12))])
-        begins = (voice[1:] > 1.05 * voice[:-1]) & (voice[1:] > 0)
-        ends = (voice[1:] == 0) & (voice[:-1] > 0)
-        for tone in range(12):
-            starts = np.flatnonzero(begins[:, tone])
-            if not starts.size:
-                continue
-            stops = np.append(np.flatnonzero(ends[:, tone]), len(voice))
-            until = np.minimum(
-                np.append(starts[1:], len(voice)), stops[np.searchsorted(stops, starts, "right")]
-            )
-            height = np.full(starts.size, lowest + (69 + tone - lowest) % 12)
-            if part == CHORDS:
-                height += 12 * (rng.random(starts.size) < 0.15)
-            onset.append(starts / rate)
-            duration.append((until - starts) / rate)
-            pitch.append(height)
-            loudness.append(80.0 * (voice[starts + 1, tone] / NOTE_LOUDNESS) ** 2)
-            parts.append(np.full(starts.size, part))
-    if not onset:
-        empty, none = np.zeros(0), np.zeros(0, dtype=np.int64)
-        return Notes(empty, empty, none, empty, none)
-    loud = np.clip(np.concatenate(loudness), 20, 120)
-    return Notes(
-        np.concatenate(onset),
-        np.concatenate(duration),
-        np.concatenate(pitch).astype(np.int64),
-        loud,
-        np.concatenate(parts).astype(np.int64),
-    )
-
-
-def perform(corpus: RollCorpus, version: int, rng: np.random.Generator, *, seconds: float) -> Notes:
-    """Draw a performance of a version: its form and who plays where.
-
-    Parameters
-    ----------
-    corpus : RollCorpus
-    version : int
-    rng : numpy.random.Generator
-    seconds : float
-        Greatest length; a score that ends before may end.
-
-    Returns
-    -------
-    coverdex.encoder.training.corpus.Notes
-        At least one note.
-
-    Raises
-    ------
-    TrainingError
-        Ten draws in a row were silent.
-    """
-    source = Source(
-        int(corpus.first[version]), int(corpus.n_frames[version]), bool(corpus.cyclic[version])
-    )
-    others = (corpus.first, corpus.n_frames)
-    for _ in range(10):
-        n_out = round(seconds * ROLL_RATE)
-        index, n_valid, section = draw_timeline(source, n_out, ROLL_RATE, _TIMELINE, rng, others)
-        rows = corpus.rolls[index[:n_valid]].reshape(n_valid, -1, 12).astype(np.float32)
-        plays = draw_part_gains(1, _INSTRUMENTS, rng)[0] > 0
-        plays[CHORDS] |= not plays[[MELODY, INNER, BASS]].any() or plays[PAD]
-        pauses = draw_section_gains(1, int(section.max()) + 1, _INSTRUMENTS, rng)[0]
-        notes = notes_from_roll(rows * (plays * pauses[section[:n_valid]])[..., None], rng)
-        if notes.onset.size:
-            return notes
-    raise TrainingError(f"version {corpus.version_ids[version]} is silent; leave it out")
 
 
 def draw_jobs(

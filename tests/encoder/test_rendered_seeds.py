@@ -18,6 +18,7 @@ from coverdex.encoder.training import rendered_seeds as rendered
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.corpus import BASS, CHORDS, MELODY, N_PARTS, PAD
 from coverdex.encoder.training.cover_batches import CoverBatches
+from coverdex.encoder.training.roll_performance import notes_from_roll, perform
 
 from .made_up_charts import write_charts
 
@@ -49,7 +50,7 @@ def test_notes_begin_where_a_tone_begins_or_grows_louder() -> None:
     roll[4:8, CHORDS, 4] = 120  # C sharp struck again
     roll[8:16, BASS, 7] = 60  # then E, held to the end
     roll[:, PAD] = 50
-    notes = rendered.notes_from_roll(roll, np.random.default_rng(0))
+    notes = notes_from_roll(roll, np.random.default_rng(0))
     found = sorted(
         zip(
             notes.part.tolist(),
@@ -74,7 +75,7 @@ def test_notes_begin_where_a_tone_begins_or_grows_louder() -> None:
 
 def test_a_silent_roll_has_no_notes() -> None:
     silent = np.zeros((8, N_PARTS, 12), dtype=np.float32)
-    assert rendered.notes_from_roll(silent, np.random.default_rng(0)).onset.size == 0
+    assert notes_from_roll(silent, np.random.default_rng(0)).onset.size == 0
 
 
 def test_a_performance_has_the_tones_of_its_version(context: SourceContext) -> None:
@@ -83,7 +84,7 @@ def test_a_performance_has_the_tones_of_its_version(context: SourceContext) -> N
     others = {MELODY: set(), BASS: set(), CHORDS: set()}
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        notes = rendered.perform(corpus, version, rng, seconds=20)
+        notes = perform(corpus, version, rng, seconds=20)
         assert 10 < (notes.onset + notes.duration).max() <= 20
         for part in others:
             others[part] |= set((notes.pitch[notes.part == part] % 12).tolist())
