@@ -21,7 +21,7 @@ from ..errors import TrainingError
 from ..training_list import TrainedPerformance, TrainingList
 from .batch import Batch, SourceContext, register_batch_source
 from .config import read_settings
-from .cover_materials import cover_materials
+from .cover_materials import CoverMaterials, cover_materials
 from .cover_settings import CoverSettings
 from .rendered_versions import RenderedVersions, rendered_versions
 from .sampler import WorkSampler
@@ -231,9 +231,23 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
         No such seeds.
     """
     chosen = read_settings(CoverSettings, settings, where="[data]")
+    # Before the seeds are read, which takes minutes.
+    _config(chosen.simulator, context.preprocessing.frame_rate, "[data.simulator]")
+    return batches_of(chosen, cover_materials(chosen, context), context)
+
+
+def batches_of(
+    chosen: CoverSettings, materials: CoverMaterials, context: SourceContext
+) -> CoverBatches:
+    """Set up the simulator of seeds that have been read.
+
+    Raises
+    ------
+    TrainingError
+        A setting is wrong, or the seeds hold too little.
+    """
     rate = context.preprocessing.frame_rate
     config = _config(chosen.simulator, rate, "[data.simulator]")
-    materials = cover_materials(chosen, context)
     corpus, held = materials.corpora
     sampler = WorkSampler(
         corpus.work_ids,

@@ -54,9 +54,10 @@ def cover_materials(settings: CoverSettings, context: SourceContext) -> CoverMat
         No such seeds, catalogue or folder.
     """
     if context.prepared is not None:
-        from .prepared_covers import read_prepared
+        from .prepared_covers import decisive_settings, read_prepared
 
-        return read_prepared(context.prepared, settings, context.preprocessing)
+        wanted = decisive_settings(settings, context.preprocessing, context.kind)
+        return read_prepared(context.prepared, wanted)
     paths = [context.path(seed) for seed in settings.seeds]
     corpora = read_corpora(settings, context)
     return CoverMaterials(

@@ -6,13 +6,12 @@
     coverdex encoder train CONFIG.toml --prepared runs/prepared
 
 Reading seeds takes minutes, and the catalogues that samplers played take gigabytes. What training
-takes from them fits into a hundred megabytes, which several runs can share, and which can be
+takes from them fits into some 150 megabytes, which several runs can share, and which can be
 carried to a machine that has a GPU and neither seeds nor samplers::
 
     prepared.json         settings that decided what is here; hashes of the files and their origins
-    versions.parquet      work_id, version_id, collection, title, cyclic, n_frames, held_out
-    rolls.parquet         60 columns uint8, part by part and pitch class by pitch class from A:
-                          the rolls of all versions end to end, held-out ones last
+    versions.parquet      works, versions and titles (:mod:`.prepared_corpora`)
+    rolls.parquet         what they play
     rendered-0/           tracks.f16 and tracks.parquet of the first rendered catalogue, and so on
                           (:mod:`.prepared_tracks`)
 
@@ -26,33 +25,30 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
+from ..chroma import ChromaKind
 from ..errors import NotFoundError, TrainingError
 from ..preprocessing import Preprocessing
 from . import provenance
 from .batch import PREPARABLE, SourceContext
 from .config import TrainingConfig, read_settings
-from .corpus import N_PARTS, PARTS, RollCorpus
+from .cover_batches import batches_of
 from .cover_materials import CoverMaterials, cover_materials
 from .cover_settings import CoverSettings
+from .prepared_corpora import read_prepared_corpora, write_corpora
 from .prepared_tracks import read_tracks
 from .rendered_versions import RenderedTracks
-from .seed_corpora import DECISIVE, SeedCorpora
+from .seed_corpora import DECISIVE
 from .start import starting_point
 from .world import TrainingWorld
 
 FORMAT_VERSION = 1
-_RECORD, _VERSIONS, _ROLLS = "prepared.json", "versions.parquet", "rolls.parquet"
-_COLUMNS = tuple(f"{part}-{tone}" for part in PARTS for tone in range(12))
-#: Frames that are written at a time.
-_ROW_GROUP = 1 << 20
+_RECORD = "prepared.json"
+_KEYS = {"settings", "seeds", "rendered", "files"}
 
 
 def prepare_covers(
@@ -81,13 +77,13 @@ def prepare_covers(
     Returns
     -------
     CoverMaterials
-        What was written.
+        What was written; rendered performances are read from the folder.
 
     Raises
     ------
     TrainingError
-        The configuration has another source, the data hold too little or cannot be read, or the
-        place is taken.
+        The configuration has another source or settings that a run would refuse, the data hold too
+        little or cannot be read, or the place is taken.
     NotFoundError, CheckpointError
         Something that the configuration names is missing.
     """
@@ -105,8 +101,13 @@ def prepare_covers(
             preprocessing, config.kind, config.seed, "cpu", Path(scratch), base, world
         )
         materials = cover_materials(settings, context)
-        write_prepared(materials, settings, preprocessing, folder, overwrite=overwrite)
-    return materials
+        batches_of(settings, materials, context)  # refuses what every run would refuse
+        decisive = decisive_settings(settings, preprocessing, config.kind)
+        write_prepared(materials, decisive, folder, overwrite=overwrite)
+    # The catalogues were preprocessed in the scratch folder, which is gone.
+    return replace(
+        materials, rendered=_read_rendered(folder, [r.origin for r in materials.rendered])
+    )
 
 
 def check_prepared_place(folder: Path, *, overwrite: bool = False) -> None:
@@ -127,13 +128,22 @@ def check_prepared_place(folder: Path, *, overwrite: bool = False) -> None:
 
 def write_prepared(
     materials: CoverMaterials,
-    settings: CoverSettings,
-    preprocessing: Preprocessing,
+    decisive: Mapping[str, Any],
     folder: Path,
     *,
     overwrite: bool = False,
 ) -> None:
     """Write materials as a folder, which is there when it is complete.
+
+    Parameters
+    ----------
+    materials : CoverMaterials
+    decisive : mapping
+        :func:`decisive_settings` of the configuration that they were read for.
+    folder : Path
+        Where to; of a symbolic link, what it points to.
+    overwrite : bool, default False
+        Replace what was prepared there.
 
     Raises
     ------
@@ -141,34 +151,43 @@ def write_prepared(
         As :func:`check_prepared_place`.
     """
     check_prepared_place(folder, overwrite=overwrite)
+    folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    # A name of its own: two processes that prepare the same place do not mix their files.
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        unfinished.mkdir()
-        _write_files(materials, settings, preprocessing, unfinished)
-        if folder.exists():
-            retired = folder.with_name(f".{folder.name}.old")
-            shutil.rmtree(retired, ignore_errors=True)
-            folder.replace(retired)
-            unfinished.replace(folder)
-            shutil.rmtree(retired)
-        else:
-            unfinished.replace(folder)
+        unfinished.chmod(0o755)  # mkdtemp makes it private
+        _write_files(materials, decisive, unfinished)
+        _put_in_place(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _write_files(
-    materials: CoverMaterials, settings: CoverSettings, preprocessing: Preprocessing, folder: Path
-) -> None:
-    _write_corpora(materials, folder)
+def _put_in_place(unfinished: Path, folder: Path) -> None:
+    """Rename a finished folder; what was there goes when the new one is there."""
+    if not folder.exists():
+        unfinished.rename(folder)
+        return
+    retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    before = retired / folder.name
+    folder.rename(before)
+    try:
+        unfinished.rename(folder)
+    except BaseException:
+        before.rename(folder)
+        retired.rmdir()
+        raise
+    shutil.rmtree(retired)
+
+
+def _write_files(materials: CoverMaterials, decisive: Mapping[str, Any], folder: Path) -> None:
+    write_corpora(materials.corpora, materials.titles, folder)
     for number, each in enumerate(materials.rendered):
         each.tracks.copy_to(folder / f"rendered-{number}")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     record = {
         "format_version": FORMAT_VERSION,
-        "settings": decisive_settings(settings, preprocessing),
+        "settings": dict(decisive),
         "seeds": dict(materials.hashes),
         "rendered": [dict(each.origin) for each in materials.rendered],
         "files": {
@@ -180,18 +199,14 @@ def _write_files(
     (folder / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def read_prepared(
-    folder: Path, settings: CoverSettings, preprocessing: Preprocessing
-) -> CoverMaterials:
+def read_prepared(folder: Path, decisive: Mapping[str, Any]) -> CoverMaterials:
     """Read what was prepared.
 
     Parameters
     ----------
     folder : Path
-    settings : CoverSettings
-        Of the run that wants it.
-    preprocessing : Preprocessing
-        Of its network's input.
+    decisive : mapping
+        :func:`decisive_settings` of the run that wants it.
 
     Raises
     ------
@@ -200,27 +215,54 @@ def read_prepared(
     TrainingError
         It is damaged, of a later format, or was prepared with other settings.
     """
-    record = _read_record(folder)
-    wanted, found = decisive_settings(settings, preprocessing), record["settings"]
-    if differing := sorted(k for k in wanted.keys() | found.keys() if wanted[k] != found.get(k)):
-        raise TrainingError(
-            f"{folder} was prepared with other settings ({', '.join(differing)}); prepare it for "
-            "this configuration (coverdex encoder prepare)"
-        )
+    record = check_prepared(folder, decisive)
     for name, expected in record["files"].items():
         if not (folder / name).is_file() or provenance.sha256_of(folder / name) != expected:
             raise TrainingError(
                 f"{folder / name} is missing or damaged; prepare the folder again, or copy it anew"
             )
-    corpora, titles = _read_corpora(folder)
-    rendered = [
+    corpora, titles = read_prepared_corpora(folder)
+    return CoverMaterials(
+        corpora, titles, record["seeds"], _read_rendered(folder, record["rendered"])
+    )
+
+
+def _read_rendered(folder: Path, origins: Sequence[Mapping[str, Any]]) -> list[RenderedTracks]:
+    return [
         RenderedTracks(read_tracks(folder / f"rendered-{number}"), origin)
-        for number, origin in enumerate(record["rendered"])
+        for number, origin in enumerate(origins)
     ]
-    return CoverMaterials(corpora, titles, record["seeds"], rendered)
 
 
-def decisive_settings(settings: CoverSettings, preprocessing: Preprocessing) -> dict[str, Any]:
+def check_prepared(folder: Path, decisive: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse what was prepared for something else, from its record alone.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    NotFoundError, TrainingError
+        As :func:`read_prepared`, but for its files, which are not read.
+    """
+    record = _read_record(folder)
+    # Folders from before the kind was written down are of HPCP.
+    found = {"kind": str(ChromaKind.HPCP), **record["settings"]}
+    if differing := sorted(
+        key for key in decisive.keys() | found.keys() if decisive.get(key) != found.get(key)
+    ):
+        raise TrainingError(
+            f"{folder} was prepared with other settings ({', '.join(differing)}); prepare it for "
+            "this configuration (coverdex encoder prepare)"
+        )
+    return record
+
+
+def decisive_settings(
+    settings: CoverSettings, preprocessing: Preprocessing, kind: ChromaKind
+) -> dict[str, Any]:
     """Give what decides what is prepared; of paths the names, since folders may move."""
     decisive = settings.model_dump(mode="json", include=DECISIVE)
     decisive["seeds"] = [Path(seed).name for seed in settings.seeds]
@@ -231,6 +273,7 @@ def decisive_settings(settings: CoverSettings, preprocessing: Preprocessing) -> 
     catalogues = settings.rendered.catalogues if settings.rendered else []
     decisive["rendered"] = [Path(catalogue).name for catalogue in catalogues]
     decisive["preprocessing"] = preprocessing.to_config()
+    decisive["kind"] = str(kind)
     return decisive
 
 
@@ -243,74 +286,15 @@ def _read_record(folder: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise TrainingError(f"{folder / _RECORD} is damaged ({error}); prepare it again") from error
+    if not isinstance(record, dict):
+        raise TrainingError(f"{folder / _RECORD} is damaged (no object); prepare it again")
     if record.get("format_version") != FORMAT_VERSION:
         raise TrainingError(
             f"{folder} has format {record.get('format_version')}, this version of Coverdex reads "
             f"{FORMAT_VERSION}; prepare it again"
         )
+    if missing := sorted(_KEYS - record.keys()):
+        raise TrainingError(
+            f"{folder / _RECORD} is damaged ({', '.join(missing)} missing); prepare it again"
+        )
     return record
-
-
-def _write_corpora(materials: CoverMaterials, folder: Path) -> None:
-    trained, held_out = materials.corpora
-    corpora = [trained] if held_out is None else [trained, held_out]
-    tables = []
-    for corpus in corpora:
-        titles = [materials.titles.get(version) for version in corpus.version_ids]
-        columns = {
-            "work_id": [corpus.work_ids[work] for work in corpus.work],
-            "version_id": list(corpus.version_ids),
-            "collection": list(corpus.corpora),
-            "title": pa.array(titles, pa.string()),
-            "cyclic": corpus.cyclic,
-            "n_frames": corpus.n_frames,
-            "held_out": [corpus is held_out] * corpus.n_versions,
-        }
-        tables.append(pa.table(columns))
-    pq.write_table(pa.concat_tables(tables), folder / _VERSIONS)
-    schema = pa.schema([pa.field(name, pa.uint8(), nullable=False) for name in _COLUMNS])
-    with pq.ParquetWriter(folder / _ROLLS, schema, compression="zstd") as writer:
-        for corpus in corpora:
-            for first in range(0, len(corpus.rolls), _ROW_GROUP):
-                rows = np.ascontiguousarray(corpus.rolls[first : first + _ROW_GROUP].T)
-                writer.write_table(pa.table(list(rows), schema=schema))
-
-
-def _read_corpora(folder: Path) -> tuple[SeedCorpora, dict[str, str]]:
-    versions = pq.read_table(folder / _VERSIONS)
-    rolls = _read_rolls(folder / _ROLLS)
-    held_out = versions["held_out"].to_numpy()
-    n_trained = int(versions["n_frames"].to_numpy()[~held_out].sum())
-    trained = _corpus(versions.filter(~held_out), rolls[:n_trained])
-    held = _corpus(versions.filter(held_out), rolls[n_trained:]) if held_out.any() else None
-    titled = zip(versions["version_id"].to_pylist(), versions["title"].to_pylist(), strict=True)
-    return SeedCorpora(trained, held), {version: title for version, title in titled if title}
-
-
-def _read_rolls(path: Path) -> NDArray[np.uint8]:
-    file = pq.ParquetFile(path)
-    rolls = np.empty((file.metadata.num_rows, N_PARTS * 12), dtype=np.uint8)
-    first = 0
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group)
-        for column, values in enumerate(table.columns):
-            rolls[first : first + len(table), column] = values.to_numpy()
-        first += len(table)
-    return rolls
-
-
-def _corpus(versions: pa.Table, rolls: NDArray[np.uint8]) -> RollCorpus:
-    works = versions["work_id"].to_pylist()
-    work_ids = sorted(set(works))
-    position = {work: i for i, work in enumerate(work_ids)}
-    n_frames = versions["n_frames"].to_numpy()
-    return RollCorpus(
-        rolls=rolls,
-        first=np.concatenate([[0], np.cumsum(n_frames)[:-1]]).astype(np.int64),
-        n_frames=n_frames,
-        cyclic=versions["cyclic"].to_numpy(),
-        work=np.array([position[work] for work in works], dtype=np.int64),
-        work_ids=tuple(work_ids),
-        version_ids=tuple(versions["version_id"].to_pylist()),
-        corpora=tuple(versions["collection"].to_pylist()),
-    )

@@ -66,6 +66,12 @@ class PreparedTracks:
     @cached_property
     def _values(self) -> NDArray[np.float16]:
         shape = (int(self.n_frames.sum()), N_PITCH_CLASSES)
+        # A mapping would take the beginning of a longer file without a word.
+        if not self.path.is_file() or self.path.stat().st_size != 2 * shape[0] * shape[1]:
+            raise TrainingError(
+                f"{self.path} was removed or replaced after it had been read; start the run again, "
+                "and leave the folder alone while it goes on"
+            )
         return np.memmap(self.path, dtype=np.float16, mode="r", shape=shape)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -161,6 +167,8 @@ _SCHEMA = pa.schema(
 def read_tracks(folder: Path) -> PreparedTracks:
     """Read tracks that were prepared, whatever their origin.
 
+    They are mapped at once: who replaces the folder afterwards changes nothing that is drawn here.
+
     Raises
     ------
     TrainingError
@@ -170,6 +178,7 @@ def read_tracks(folder: Path) -> PreparedTracks:
         raise TrainingError(
             f"{folder} holds no prepared tracks, or damaged ones; prepare them again"
         )
+    _ = found._values
     return found
 
 

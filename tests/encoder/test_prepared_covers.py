@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,60 @@ def test_a_run_comes_out_the_same(
     assert runs[0].encoder.id == runs[1].encoder.id
 
 
+def test_a_run_goes_on_with_the_folder_and_without_it(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    long = config().model_copy(update={"run": config().run.model_copy(update={"save_every": 1})})
+
+    def stop(report: Any) -> None:
+        raise InterruptedError(f"killed at step {report.step}")
+
+    ids = set()
+    for number, (first, second) in enumerate([(None, prepared), (prepared, None), (None, None)]):
+        run = tmp_path / f"run{number}"
+        world = training_world()
+        killed = Trainer(long, run, base=tmp_path, world=world, prepared=first)
+        with pytest.raises(InterruptedError, match="at step 1"):
+            killed.run(on_step=stop)
+        again = Trainer(long, run, base=tmp_path, world=world, prepared=second)
+        assert again.step == 1
+        ids.add(again.run().encoder.id)
+    assert len(ids) == 1
+
+
+def test_a_worker_process_draws_the_same(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    source = source_of(config(), tmp_path, prepared)
+    spawned = pickle.loads(pickle.dumps(source))  # as a process that is spawned gets it
+    assert torch.equal(spawned.batch(2).x, source.batch(2).x)
+
+
+def test_a_folder_that_is_replaced_changes_no_run_that_reads_it(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    source, other = (source_of(config(), tmp_path, prepared) for _ in range(2))
+    expected = other.batch(1).x
+    spawned = pickle.loads(pickle.dumps(source))
+    write_played(tmp_path / "played", 9)
+    for file in (tmp_path / "played").rglob("W_9_hpcp/*"):
+        file.unlink()
+    world = training_world()
+    prepare_covers(config(), prepared, base=tmp_path, world=world, overwrite=True)
+    assert torch.equal(source.batch(1).x, expected)
+    with pytest.raises(TrainingError, match="removed or replaced after it had been read"):
+        spawned.batch(1)
+
+
+def test_what_is_given_back_can_be_drawn_from(
+    config: Callable[..., TrainingConfig], tmp_path: Path
+) -> None:
+    place = tmp_path / "prepared"
+    materials = prepare_covers(config(), place, base=tmp_path, world=training_world())
+    assert materials.rendered[0].tracks.frames(0).any()
+    assert materials.rendered[0].tracks.path.parent == place / "rendered-0"
+
+
 def test_settings_that_choose_among_what_is_there_are_free(
     config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +223,30 @@ def test_another_frame_rate_is_refused(
         build_batch_source(config().data, context)
 
 
+def test_another_kind_of_chroma_is_refused(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    crema = config().model_copy(update={"kind": ChromaKind.CREMA})
+    with pytest.raises(TrainingError, match=r"other settings \(kind\)"):
+        Trainer(crema, tmp_path / "run", base=tmp_path, prepared=prepared)
+    path = prepared / "prepared.json"  # one from before the kind was written down
+    record = json.loads(path.read_text())
+    assert record["settings"].pop("kind") == "hpcp"
+    path.write_text(json.dumps(record))
+    assert source_of(config(), tmp_path, prepared).batch(0).x.any()
+
+
+def test_a_setting_of_a_later_version_is_refused(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    path = prepared / "prepared.json"
+    record = json.loads(path.read_text())
+    record["settings"]["transposed"] = True
+    path.write_text(json.dumps(record))
+    with pytest.raises(TrainingError, match=r"other settings \(transposed\)"):
+        source_of(config(), tmp_path, prepared)
+
+
 @pytest.mark.parametrize("name", ["rolls.parquet", "versions.parquet", "rendered-0/tracks.f16"])
 def test_a_flipped_bit_is_found(
     config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path, name: str
@@ -188,9 +267,10 @@ def test_what_is_no_prepared_folder_is_refused(
     (prepared / "prepared.json").write_text(json.dumps(record | {"format_version": 2}))
     with pytest.raises(TrainingError, match="format 2"):
         source_of(config(), tmp_path, prepared)
-    (prepared / "prepared.json").write_text("{")
-    with pytest.raises(TrainingError, match="damaged"):
-        source_of(config(), tmp_path, prepared)
+    for damaged in ("{", "[]", '{"format_version": 1, "settings": {}}'):
+        (prepared / "prepared.json").write_text(damaged)
+        with pytest.raises(TrainingError, match=r"prepared.json is damaged \(.*prepare it again"):
+            source_of(config(), tmp_path, prepared)
 
 
 def test_a_place_that_is_taken_is_refused_before_anything_is_read(
@@ -204,6 +284,59 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_read(
     with pytest.raises(NotFoundError):
         prepare_covers(missing, prepared, base=tmp_path, overwrite=True)
     assert source_of(config(), tmp_path, prepared).batch(0).x.any()  # what was there still is
+
+
+def test_what_a_symbolic_link_points_to_is_replaced(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    linked.symlink_to(prepared, target_is_directory=True)
+    changed = config(held_out_works=3)
+    prepare_covers(changed, linked, base=tmp_path, world=training_world(), overwrite=True)
+    assert linked.is_symlink()
+    assert source_of(changed, tmp_path, prepared).batch(0).x.any()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_was_there_comes_back_where_it_cannot_be_replaced(
+    config: Callable[..., TrainingConfig],
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if Path(target) == prepared and (path / "prepared.json").exists() and not moved:
+            moved.append(path)
+            raise PermissionError("in use")
+        return rename(path, target)
+
+    moved: list[Path] = []
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    changed = config(held_out_works=3)
+    with pytest.raises(PermissionError):
+        prepare_covers(changed, prepared, base=tmp_path, world=training_world(), overwrite=True)
+    assert moved
+    assert source_of(config(), tmp_path, prepared).batch(0).x.any()
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"works_per_batch": 20}, "works_per_batch is 20"),
+        ({"shortest_seconds": 20.0}, "shortest_seconds is 20"),
+        ({"simulator": {"reversed": 0.5}}, "reversed"),
+    ],
+)
+def test_what_every_run_would_refuse_is_not_prepared(
+    config: Callable[..., TrainingConfig], tmp_path: Path, data: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        prepare_covers(config(**data), tmp_path / "new", base=tmp_path, world=training_world())
+    assert not (tmp_path / "new").exists()
 
 
 def test_only_simulated_covers_are_prepared(
