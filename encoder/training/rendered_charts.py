@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from .corpus import BASS, CHORDS, MELODY, N_PARTS, Notes, Version
 from .corpus_charts import MAX_BEATS
 from .rendered_catalogue import RenderedPerformance, write_metadata
-from .rendering import render
+from .rendering import check_soundfonts, render
 from .seeds import hold_out, leave_out
 
 #: Works that training sees are numbered from here.
@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--works", choices=("held-out", "training"), default="held-out")
     parser.add_argument("--most", type=int, help="works; default: all")
     options = parser.parse_args()
+    check_soundfonts(options.soundfont)
     data = tomllib.loads(options.config.read_text(encoding="utf-8"))["data"]
     training = options.works == "training"
     chosen = charts_in_pairs(options.charts, data, training=training)[: options.most]

@@ -27,7 +27,7 @@ from ..chroma import Chroma
 from .corpus import Notes
 from .corpus_tables import read_notes
 from .rendered_catalogue import RenderedPerformance, with_progress, write_metadata
-from .rendering import render_together
+from .rendering import check_soundfonts, render_together
 
 #: Works are numbered from here, apart from those of other rendered catalogues.
 _FIRST = 300_000
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder of the catalogue")
     options = parser.parse_args()
+    check_soundfonts(options.soundfont)
     catalogue = catalogue_of(options.notes)
     write_metadata((named for named, _ in catalogue), options.out)
     made = render_catalogue(

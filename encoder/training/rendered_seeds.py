@@ -31,7 +31,7 @@ import argparse
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,7 +45,7 @@ from .config import TrainingConfig, read_config
 from .corpus import Notes, RollCorpus
 from .cover_batches import CoverBatches, cover_batches
 from .rendered_catalogue import RenderedPerformance, with_progress, write_metadata
-from .rendering import render_together
+from .rendering import check_soundfonts, render_together
 from .roll_performance import perform
 
 #: Works are numbered from here, apart from those of :mod:`.rendered_charts`.
@@ -169,7 +169,12 @@ def render_jobs(
     """Render what is not there yet; yields the number of performances after each run.
 
     With several workers, runs are played side by side in processes of their own; the files are the
-    same.
+    same. Whoever stops waits for what the processes have been handed, not for all that is drawn.
+
+    Raises
+    ------
+    TrainingError
+        A worker process died.
     """
     wanted = ((first, jobs[first : first + _TOGETHER]) for first in range(0, len(jobs), _TOGETHER))
     if workers == 1:
@@ -183,16 +188,24 @@ def render_jobs(
     # Spawned: a fork of a process that has used several threads may hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting: deque[tuple[int, Future[None]]] = deque()
-        for first, together in wanted:
-            run = _run(corpus, first, together, soundfonts, folder, seconds, seed)
-            if run is None:
-                yield len(together)
-                continue
-            waiting.append((len(together), pool.submit(run.write, folder)))
-            if len(waiting) > 2 * workers:
+        try:
+            for first, together in wanted:
+                run = _run(corpus, first, together, soundfonts, folder, seconds, seed)
+                if run is None:
+                    yield len(together)
+                    continue
+                waiting.append((len(together), pool.submit(run.write, folder)))
+                if len(waiting) > 2 * workers:
+                    yield _finished(waiting.popleft())
+            while waiting:
                 yield _finished(waiting.popleft())
-        while waiting:
-            yield _finished(waiting.popleft())
+        except BrokenExecutor as error:
+            raise TrainingError(
+                "a process that renders died, as when memory runs out; give the same command "
+                "again, which goes on where it was, with fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,6 +301,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.workers < 1:
         parser.error(f"--workers {options.workers}: give 1 or more")
+    check_soundfonts(options.soundfont)
     batches = _batches(read_config(options.config), options.config.parent)
     jobs = draw_jobs(batches, dict(options.works), takes=options.takes, seed=options.seed)
     if options.most is not None:

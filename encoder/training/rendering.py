@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chroma import DATACOS_HOP_LENGTH, DATACOS_SAMPLE_RATE, Chroma
-from ..errors import NotFoundError
+from ..errors import NotFoundError, TrainingError
 from .corpus import BASS, CHORDS, INNER, MELODY, Notes
 from .singing import bend_of_voice, draw_singing_voice
 
@@ -219,9 +219,29 @@ def _drum_strokes(rng: np.random.Generator, seconds: float) -> Iterator[tuple[in
             yield 101 + int(at * 1000), mido.Message("note_off", **what)
 
 
+def check_soundfonts(soundfonts: Iterable[Path]) -> None:
+    """Refuse files that are no soundfonts: fluidsynth would play its default one without a word.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    TrainingError
+        It is something else.
+    """
+    for path in soundfonts:
+        if not path.is_file():
+            raise NotFoundError(f"no soundfont at {path}; give the path of an SF2 file")
+        with path.open("rb") as stream:
+            head = stream.read(12)
+        if (head[:4], head[8:]) != (b"RIFF", b"sfbk"):
+            raise TrainingError(f"{path} is no soundfont; give the path of an SF2 file")
+
+
 def _play(
     midi: Path, sound: Path, soundfont: Path, sample_rate: int, options: Sequence[str] = ()
 ) -> None:
+    check_soundfonts([soundfont])
     command = ["fluidsynth", "-ni", "-q", "-g", "0.6", "-r", str(sample_rate), *options]
     command += ["-F", str(sound), str(soundfont), str(midi)]
     try:

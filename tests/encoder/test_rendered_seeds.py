@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,20 @@ import numpy as np
 import pytest
 import torch
 from coverdex.cli import training_world
-from coverdex.encoder import Chroma, ChromaKind, Preprocessing, TrainingError, read_chroma
+from coverdex.encoder import (
+    Chroma,
+    ChromaKind,
+    NotFoundError,
+    Preprocessing,
+    TrainingError,
+    read_chroma,
+)
 from coverdex.encoder.training import SourceContext
 from coverdex.encoder.training import rendered_seeds as rendered
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.corpus import BASS, CHORDS, MELODY, N_PARTS, PAD
 from coverdex.encoder.training.cover_batches import CoverBatches
+from coverdex.encoder.training.rendering import check_soundfonts
 from coverdex.encoder.training.roll_performance import notes_from_roll, perform
 
 from .made_up_charts import write_charts
@@ -178,6 +188,82 @@ def test_several_workers_write_the_same_files(
     for job in jobs:
         one, other = (read_chroma(job.named(corpus).file(tmp_path / n)) for n in ("1", "3"))
         assert np.array_equal(one.chroma.values, other.chroma.values)
+
+
+def test_rendering_that_fails_begins_no_more_runs(
+    context: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 8}, takes=3, seed=1)
+    begun: list[int] = []
+
+    def play(performances: Any, soundfont: Path, **_: Any) -> list[Chroma]:
+        begun.append(len(performances))
+        if len(begun) == 1:
+            raise OSError("disk full")
+        time.sleep(0.5)
+        return [Chroma(np.ones((100, 12), dtype=np.float32), 21.5)] * len(performances)
+
+    monkeypatch.setattr(rendered, "_TOGETHER", 2)
+    monkeypatch.setattr(rendered, "render_together", play)
+    monkeypatch.setattr(rendered, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    made = rendered.render_jobs(
+        batches.simulator.corpus,
+        jobs,
+        [Path("band.sf2")],
+        tmp_path / "out",
+        seconds=5.0,
+        seed=1,
+        workers=3,
+    )
+    with pytest.raises(OSError, match="disk full"):
+        next(made)
+    assert len(begun) <= 2  # of the seven that were waiting
+
+
+def test_errors_of_worker_processes_come_back(context: SourceContext, tmp_path: Path) -> None:
+    pytest.importorskip("mido")
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 1}, takes=1, seed=1)
+    lost = [tmp_path / "lost.sf2"]
+    made = rendered.render_jobs(
+        batches.simulator.corpus, jobs, lost, tmp_path, seconds=5.0, seed=1, workers=2
+    )
+    with pytest.raises(NotFoundError, match=r"no soundfont at .*lost\.sf2"):
+        next(made)
+
+
+def test_a_worker_process_that_dies_is_named(
+    context: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = read(context)
+    jobs = rendered.draw_jobs(batches, {"charts": 8}, takes=3, seed=1)
+
+    def die(*_: Any, **__: Any) -> list[Chroma]:
+        raise BrokenProcessPool("terminated abruptly")
+
+    monkeypatch.setattr(rendered, "render_together", die)
+    monkeypatch.setattr(rendered, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(2))
+    made = rendered.render_jobs(
+        batches.simulator.corpus, jobs, [Path("a.sf2")], tmp_path, seconds=5.0, seed=1, workers=2
+    )
+    with pytest.raises(TrainingError, match="fewer --workers"):
+        next(made)
+
+
+def test_what_is_no_soundfont_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "song.sf2").write_bytes(b"RIFF....WAVE")
+    out = tmp_path / "out"
+    for name, kind in (("lost.sf2", NotFoundError), ("song.sf2", TrainingError)):
+        options = ["--config", "none.toml", "--works", "charts=2", "--out", str(out)]
+        monkeypatch.setattr("sys.argv", ["render", *options, "--soundfont", str(tmp_path / name)])
+        with pytest.raises(kind, match=rf"no soundfont.*{name}|{name} is no soundfont"):
+            rendered.main()
+    assert not out.exists()
+    (tmp_path / "band.sf2").write_bytes(b"RIFF....sfbk")
+    check_soundfonts([tmp_path / "band.sf2"])
 
 
 def test_a_folder_of_another_draw_is_refused(context: SourceContext, tmp_path: Path) -> None:
