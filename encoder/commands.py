@@ -34,6 +34,10 @@ PreparedFolder = Annotated[
     Path | None,
     typer.Option("--prepared", help="Take the data from here, where `prepare` has written them."),
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: run.epochs=5"),
+]
 ReplaceCheckpoint = Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint.")]
 
 #: Corpora that ``train`` knows by name, and their configurations.
@@ -50,6 +54,7 @@ def info(
 ) -> None:
     """Show what encoders there are, or one of them: id, input, size, model card."""
     from .checkpoint import load_checkpoint, shipped_checkpoints
+    from .command_tables import print_encoders
 
     if card:
         typer.echo(load_checkpoint(name).card)
@@ -59,7 +64,7 @@ def info(
     if as_json:
         typer.echo(json.dumps(described if name is None else described[0], indent=2))
     else:
-        _print_table(described)
+        print_encoders(described)
 
 
 @app.command()
@@ -90,10 +95,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder of the run; runs/NAME if left out.")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: run.epochs=5"),
-    ] = None,
+    changes: Changes = None,
     prepared: PreparedFolder = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew where OUT holds a run, instead of going on.")
@@ -149,16 +151,20 @@ def prepare(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(help="The training configuration, a TOML file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    changes: Changes = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what was prepared there.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Read what simulated covers are drawn from, once for several runs or another machine."""
     from .training import read_config
     from .training.prepared_covers import prepare_covers
 
+    settings = read_config(config, changes=changes or ())
+    _say(f"reading what {settings.name} learns from, which may take minutes")
     materials = prepare_covers(
-        read_config(config),
+        settings,
         out,
         base=config.resolve().parent,
         world=_world(ctx.obj),
@@ -166,6 +172,13 @@ def prepare(
     )
     trained = materials.corpora.trained
     rendered = sum(len(each.tracks) for each in materials.rendered)
+    for each in materials.rendered:
+        for reason, count in each.tracks.left_out.items():
+            _say(f"{each.origin['catalogue']}: {count:,} left out ({reason})")
+    if as_json:
+        counts = {"versions": trained.n_versions, "works": trained.n_works, "rendered": rendered}
+        typer.echo(json.dumps({"prepared": str(out), **counts}, indent=2))
+        return
     typer.echo(
         f"{trained.n_versions:,} versions of {trained.n_works:,} works and {rendered:,} rendered "
         f"performances in {out}"
@@ -237,9 +250,11 @@ def search(
     only: Annotated[
         list[str] | None, typer.Option("--design", help="Try this one alone; may be repeated.")
     ] = None,
+    prepared: PreparedFolder = None,
     as_json: JsonOption = False,
 ) -> None:
     """Try designs of an encoder by short runs; go on where an earlier search was stopped."""
+    from .command_tables import print_tried
     from .training.design_search import read_search, search_designs
 
     settings = read_search(designs)
@@ -249,6 +264,7 @@ def search(
         out,
         base=designs.resolve().parent,
         world=_world(ctx.obj),
+        prepared=prepared,
         only=only or (),
     ):
         _say(f"{each.design.name}: loss {each.row['loss']:.3f}, {each.row['seconds']:.0f} s")
@@ -256,7 +272,7 @@ def search(
     if as_json:
         typer.echo(json.dumps(tried, indent=2))
     else:
-        _print_tried(tried)
+        print_tried(tried)
 
 
 @app.command("training-list")
@@ -264,13 +280,19 @@ def training_list(
     ctx: typer.Context,
     config: Annotated[Path, typer.Argument(help="The configuration that it was trained with.")],
     checkpoint: Annotated[Path, typer.Argument(help="The checkpoint's folder.")],
+    changes: Changes = None,
+    prepared: PreparedFolder = None,
 ) -> None:
     """Write what a checkpoint was trained on beside its weights, where it was made without."""
     from .training import read_config
     from .training.late_list import write_late_list
 
     seen = write_late_list(
-        read_config(config), checkpoint, base=config.resolve().parent, world=_world(ctx.obj)
+        read_config(config, changes=changes or ()),
+        checkpoint,
+        base=config.resolve().parent,
+        world=_world(ctx.obj),
+        prepared=prepared,
     )
     typer.echo(f"{len(seen):,} performances of {seen.n_works:,} works listed in {checkpoint}")
 
@@ -345,43 +367,6 @@ def _described(checkpoint: Checkpoint) -> dict[str, Any]:
         "preprocessing": checkpoint.preprocessing.to_config(),
         "result": (checkpoint.training.get("result") or {}).get("validation"),
     }
-
-
-def _print_table(described: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    encoder = Column("encoder", no_wrap=True)  # an index asks for it by the whole id
-    table = Table(encoder, "reads", "gives", "weights", "validation MAP", box=None)
-    for each in described:
-        scores = each["result"] or {}
-        table.add_row(
-            each["id"],
-            f"{each['kind']} at {each['preprocessing']['frame_rate']:g} Hz",
-            f"{each['dimension']} numbers",
-            f"{each['parameters']:,}",
-            ", ".join(f"{name} {figures['map']:.3f}" for name, figures in scores.items()) or "none",
-        )
-    Console().print(table)
-
-
-def _print_tried(tried: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    sets = list(dict.fromkeys(name for each in tried for name in each["map"]))
-    columns = ("design", "weights", "steps", "loss", *(f"MAP {name}" for name in sets), "seconds")
-    table = Table(*columns, box=None)
-    for each in tried:
-        table.add_row(
-            each["name"],
-            f"{each['parameters']:,}",
-            f"{each['steps']:,}",
-            f"{each['loss']:.3f}",
-            *(f"{each['map'][name]:.3f}" if name in each["map"] else "" for name in sets),
-            f"{each['seconds']:.0f}",
-        )
-    Console().print(table)
 
 
 def _say(line: str) -> None:

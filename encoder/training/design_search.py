@@ -25,7 +25,8 @@ run of the base with another seed shows what chance does: a difference below tha
 runs rank what learns quickly, which need not be what ends best (Li et al. 2018, "Hyperband", JMLR
 18, on early stopping and its risk).
 
-The seeds are read once for all (:mod:`.seed_corpora`).
+The seeds are read once for all (:mod:`.seed_corpora`), or taken from where they lie prepared
+(:mod:`.prepared_covers`).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from pydantic import Field, model_validator
 from ..errors import TrainingError
 from .config import SettingsTable, TrainingConfig, ValidationConfig, read_config, read_settings
 from .config import read_toml as read_tables
+from .prepared_covers import check_fits
 from .start import checkpoint_at
 from .trainer import StepReport, Trainer
 from .world import TrainingWorld
@@ -154,6 +156,7 @@ def search_designs(
     *,
     base: str | Path = ".",
     world: TrainingWorld | None = None,
+    prepared: str | Path | None = None,
     only: Collection[str] = (),
     on_step: Callable[[Design, StepReport], None] | None = None,
 ) -> Iterator[Tried]:
@@ -168,6 +171,9 @@ def search_designs(
         Folder from which the configuration's path, and the paths in it, count.
     world : TrainingWorld, optional
         For validation.
+    prepared : path-like, optional
+        A folder that holds the data ready (:mod:`.prepared_covers`), instead of where the
+        configuration says that they are read from.
     only : collection of str
         Names of the designs to try; all if empty.
     on_step : callable, optional
@@ -181,10 +187,11 @@ def search_designs(
     Raises
     ------
     TrainingError, NotFoundError, CheckpointError
-        There is no such design, or a configuration does not fit. All are read before the first
-        is trained.
+        There is no such design, or a configuration or what was prepared does not fit. All are
+        read before the first is trained.
     """
     folder, base = Path(folder), Path(base)
+    ready = None if prepared is None else Path(prepared)
     if unknown := sorted(set(only) - {design.name for design in search.designs}):
         raise TrainingError(
             f"there is no design {unknown[0]!r}; there are "
@@ -194,15 +201,26 @@ def search_designs(
     configs = [configuration_of(search, design, base, folder) for design in chosen]
     origin = (base / search.config).resolve().parent
     _check_teachers(chosen, configs, folder, origin)
+    if ready is not None:
+        for config in configs:
+            check_fits(config, ready)
     for design, config in zip(chosen, configs, strict=True):
-        trainer = Trainer(config, folder / design.slug, base=origin, world=world)
         report = None if on_step is None else _told_of(design, on_step)
-        result = trainer.run(on_step=report)
-        parameters = trainer.record()["n_parameters"]
-        tried = Tried(design, parameters, result.history[-1], trainer.n_steps)
+        # A trainer ends with its design: it holds the data, and the next one holds them again.
+        trainer = Trainer(config, folder / design.slug, base=origin, world=world, prepared=ready)
+        tried = _trained(design, trainer, report)
+        del trainer
         document = json.dumps(tried.to_dict(), indent=2)
         (folder / design.slug / "tried.json").write_text(document, encoding="utf-8")
         yield tried
+
+
+def _trained(
+    design: Design, trainer: Trainer, on_step: Callable[[StepReport], None] | None
+) -> Tried:
+    result = trainer.run(on_step=on_step)
+    parameters = trainer.record()["n_parameters"]
+    return Tried(design, parameters, result.history[-1], trainer.n_steps)
 
 
 def _check_teachers(

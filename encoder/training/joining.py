@@ -18,11 +18,12 @@ reads::
     seed = 1                                           # of the batches
     batches = 40
     [data]                                             # by default what the first learnt from
-    [[validation]]                                     # likewise
+    [[validation]]                                     # as in a training configuration
     [card]                                             # likewise
 
-and writes a checkpoint with a card and a training list, which joins those of its members. They may
-be of different architectures and dimensions, but read the same kind of chroma, preprocessed alike.
+and writes a checkpoint with a card and a training list, which joins those of its members. Paths
+count from the file's folder, those in what the first member learnt from, too. Members may be of
+different architectures and dimensions, but read the same kind of chroma, preprocessed alike.
 """
 
 from __future__ import annotations

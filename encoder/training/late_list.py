@@ -29,6 +29,7 @@ def write_late_list(
     *,
     base: str | Path = ".",
     world: TrainingWorld | None = None,
+    prepared: str | Path | None = None,
 ) -> TrainingList:
     """Add the training list to a checkpoint folder.
 
@@ -42,6 +43,9 @@ def write_late_list(
         Folder from which relative paths of the configuration count.
     world : TrainingWorld, optional
         For data that are catalogues.
+    prepared : path-like, optional
+        A folder that holds the data ready (:mod:`.prepared_covers`), instead of where the
+        configuration says that they are read from.
 
     Returns
     -------
@@ -71,6 +75,7 @@ def write_late_list(
             folder=Path(scratch),
             base=Path(base),
             world=world,
+            prepared=None if prepared is None else Path(prepared),
         )
         source = build_batch_source(config.data, context)
     _check_data(written.training.get("data", {}), source.describe())

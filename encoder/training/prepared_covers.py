@@ -87,14 +87,8 @@ def prepare_covers(
     NotFoundError, CheckpointError
         Something that the configuration names is missing.
     """
-    if config.data.get("source") not in PREPARABLE:
-        raise TrainingError(
-            f"the data of the source {config.data.get('source')} cannot be prepared, only those of "
-            f"{', '.join(PREPARABLE)}"
-        )
+    settings = _settings_of(config)
     check_prepared_place(folder, overwrite=overwrite)
-    table = {key: value for key, value in config.data.items() if key != "source"}
-    settings = read_settings(CoverSettings, table, where="[data]")
     _, preprocessing, _ = starting_point(config, base)
     with tempfile.TemporaryDirectory() as scratch:
         context = SourceContext(
@@ -258,6 +252,36 @@ def check_prepared(folder: Path, decisive: Mapping[str, Any]) -> dict[str, Any]:
             "this configuration (coverdex encoder prepare)"
         )
     return record
+
+
+def check_fits(config: TrainingConfig, folder: Path) -> None:
+    """Refuse what was prepared for something else than a configuration, before anything is read.
+
+    Of a run that goes on from a checkpoint the preprocessing is that of the checkpoint, which may
+    not be there yet; nothing is compared before it begins.
+
+    Raises
+    ------
+    NotFoundError, TrainingError
+        As :func:`check_prepared`, or the data of the configuration cannot be prepared.
+    """
+    settings = _settings_of(config)
+    if config.preprocessing is None:
+        _read_record(folder)
+        return
+    preprocessing = Preprocessing.from_config(config.preprocessing)
+    check_prepared(folder, decisive_settings(settings, preprocessing, config.kind))
+
+
+def _settings_of(config: TrainingConfig) -> CoverSettings:
+    """Give the settings of data that can be prepared."""
+    if config.data.get("source") not in PREPARABLE:
+        raise TrainingError(
+            f"the data of the source {config.data.get('source')} cannot be prepared, only those of "
+            f"{', '.join(PREPARABLE)}"
+        )
+    table = {key: value for key, value in config.data.items() if key != "source"}
+    return read_settings(CoverSettings, table, where="[data]")
 
 
 def decisive_settings(

@@ -370,6 +370,52 @@ def test_the_commands_prepare_and_train(
         CliRunner().invoke(app, [*call, "--fresh"], obj=training_world, catch_exceptions=False)
 
 
+def test_prepare_takes_the_same_changes_as_the_run(
+    config: Callable[..., TrainingConfig], tmp_path: Path
+) -> None:
+    path, ready = tmp_path / "tiny.toml", str(tmp_path / "ready")
+    path.write_text(as_toml(config().model_dump(mode="json", exclude_none=True)))
+    changed = ["--set", "data.held_out_works=3"]
+    call = ["prepare", str(path), "--out", ready, *changed, "--json"]
+    said = CliRunner().invoke(app, call, obj=training_world, catch_exceptions=False)
+    told = {"prepared": ready, "works": 7, "versions": 28, "rendered": 20}
+    assert json.loads(said.stdout) == told
+    assert "reading what tiny learns from" in said.stderr
+    train = ["train", str(path), "--out", str(tmp_path / "run"), "--prepared", ready]
+    with pytest.raises(TrainingError, match="held_out_works"):
+        CliRunner().invoke(app, train, obj=training_world, catch_exceptions=False)
+    said = CliRunner().invoke(app, [*train, *changed], obj=training_world, catch_exceptions=False)
+    assert said.exit_code == 0
+    listed = tmp_path / "run" / "checkpoint"
+    before = (listed / "training.parquet").read_bytes()
+    (listed / "training.parquet").unlink()
+    (tmp_path / "charts.parquet").unlink()
+    call = ["training-list", str(path), str(listed), *changed, "--prepared", ready]
+    said = CliRunner().invoke(app, call, obj=training_world, catch_exceptions=False)
+    assert "of 7 works listed" in said.stdout
+    assert (listed / "training.parquet").read_bytes() == before
+
+
+def test_a_search_takes_what_was_prepared_and_begins_nothing_that_does_not_fit(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.toml").write_text(
+        as_toml(config().model_dump(mode="json", exclude_none=True))
+    )
+    designs = tmp_path / "designs.toml"
+    tables = 'config = "tiny.toml"\n[[designs]]\nname = "as it is"\n[[designs]]\nname = "other"\n'
+    designs.write_text(tables + 'changes = ["preprocessing.frame_rate=2.0"]\n')
+    (tmp_path / "charts.parquet").unlink()
+    out = tmp_path / "out"
+    call = ["search", str(designs), "--out", str(out), "--prepared", str(prepared), "--json"]
+    with pytest.raises(TrainingError, match="preprocessing"):
+        CliRunner().invoke(app, call, obj=training_world, catch_exceptions=False)
+    assert not out.exists()
+    designs.write_text(tables + 'changes = ["seed=4"]\n')
+    said = CliRunner().invoke(app, call, obj=training_world, catch_exceptions=False)
+    assert [each["name"] for each in json.loads(said.stdout)] == ["as it is", "other"]
+
+
 def as_toml(tables: dict[str, Any], path: str = "") -> str:
     """Write nested tables of plain values."""
     lines = [f"{k} = {json.dumps(v)}" for k, v in tables.items() if not isinstance(v, dict)]
