@@ -64,7 +64,7 @@ encoder: $(VENV)/installed ## train coverdex-64 again, 15 hours without a GPU (s
 	$(BIN)/python -m coverdex.encoder.training.rendered_seeds --config $(NETWORK) \
 	    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 --takes 4 --workers $(WORKERS) \
 	    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
-	test -d runs/prepared || $(BIN)/coverdex encoder prepare $(NETWORK) --out runs/prepared
+	$(BIN)/coverdex encoder prepare $(NETWORK) --out runs/prepared --overwrite
 	$(TRAIN) --set name=coverdex-64-first --set seed=41 --out runs/coverdex-64-first
 	$(TRAIN) --set name=coverdex-64-second --set seed=42 --out runs/coverdex-64-second
 	$(BIN)/coverdex encoder join encoder/training/configs/coverdex-64.toml --prepared runs/prepared \
