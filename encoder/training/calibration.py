@@ -17,7 +17,8 @@ the simulator's strengths from a training configuration; where it has a channel 
 from __future__ import annotations
 
 import argparse
-import tomllib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from ..chroma_file import read_chroma
 from ..preprocessing import resampled
 from .channel import ChannelEffects
-from .config import read_settings
+from .config import read_settings, read_toml
 from .corpus import Notes, RollCorpus, Version, roll_from_notes, split_bass
 from .corpus_tables import read_notes
 from .cover_batches import scale_tracks
@@ -216,7 +217,7 @@ def _simulators(config: Path | None) -> dict[str, SimulatorConfig]:
     """Read the simulators of a training configuration: first, and later where it changes."""
     if config is None:
         return {"simulated": SimulatorConfig()}
-    data = tomllib.loads(config.read_text(encoding="utf-8"))["data"]
+    data = read_toml(config).get("data", {})
     found = {"simulated": simulator_config(data.get("simulator", {}))}
     if "later" in data:
         found["simulated, later"] = simulator_config(data["later"]["simulator"])
@@ -227,7 +228,7 @@ def _channel(config: Path | None) -> ChannelEffects | None:
     """Read the channel of what is rendered, where a training configuration has one."""
     if config is None:
         return None
-    data = tomllib.loads(config.read_text(encoding="utf-8"))["data"]
+    data = read_toml(config).get("data", {})
     table = data.get("rendered", {}).get("channel")
     return None if table is None else read_settings(ChannelEffects, table, where=str(config))
 
@@ -238,8 +239,12 @@ def _rendered(
     """Render each seed, or take it from the cache: values and frame rate."""
     from .rendering import render
 
-    for i, (_, _, notes) in enumerate(seeds):
-        kept = options.cache / f"{options.seed}-{i}.npz" if options.cache else None
+    for i, (work, version, notes) in enumerate(seeds):
+        # All that decides a rendering: the same place in another choice of seeds is another one.
+        fonts = [soundfont.name for soundfont in options.soundfont]
+        decisive = json.dumps([options.seed, i, work, version, options.seconds, fonts])
+        name = hashlib.sha256(decisive.encode()).hexdigest()[:16]
+        kept = options.cache / f"{name}.npz" if options.cache else None
         if kept is not None and kept.exists():
             with np.load(kept) as found:
                 yield found["values"], float(found["frame_rate"])

@@ -1,11 +1,12 @@
 """How a voice bends its notes: glides into them, vibrato, intonation.
 
 A sampler strikes every note where the score has it. A singer slides into it from below or from the
-note before, sings it a little high or low, and lets it waver once it has lasted: five to seven
-times a second, by a quarter of a semitone to a whole one to either side (Sundberg 1987, "The
-Science of the Singing Voice"). In chroma this smears a melody over neighbouring pitch classes, and
-recordings of songs have it throughout. Here the bend of a melody is a curve in semitones over time,
-which the pitch wheel of a synthesiser plays (:mod:`.rendering`).
+note before, sings it a little high or low, and lets it waver once it has lasted: in trained voices
+five to seven times a second, by a quarter of a semitone to a whole one to either side (Sundberg
+1987, "The Science of the Singing Voice"); what is drawn here goes from hardly any to .6. In chroma
+this smears a melody over neighbouring pitch classes, and recordings of songs have it throughout.
+Here the bend of a melody is a curve in semitones over time, which the pitch wheel of a synthesiser
+plays (:mod:`.rendering`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 #: Milliseconds between two values of the curve.
 STEP = 20
-#: Notes that begin so many milliseconds after the last one ended are sung in one breath with it.
+#: Notes that begin within so many milliseconds after the last one ended are sung in one breath.
 _BREATH = 80.0
 #: Vibrato begins so many milliseconds into a note and takes as long again to reach its depth.
 _STEADY = 250.0
@@ -86,7 +87,8 @@ def bend_of_voice(
     Returns
     -------
     at : ndarray, shape (n_values,), int64
-        Milliseconds, rising, :data:`STEP` apart within each note.
+        Milliseconds, never falling, :data:`STEP` apart within each note; equal where notes begin
+        at once.
     bend : ndarray, shape (n_values,), float64
         Semitones, at most :data:`FARTHEST` to either side.
     """

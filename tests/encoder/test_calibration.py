@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coverdex.encoder import Chroma
+from coverdex.encoder.training import calibration, rendering
 from coverdex.encoder.training.calibration import (
     EDGES,
     LAGS,
@@ -77,6 +80,28 @@ def test_rendered_tracks_go_through_channels_of_their_own_length() -> None:
     np.testing.assert_allclose(
         clean[0], (tracks[0] - tracks[0].min()) / np.ptp(tracks[0]), atol=1e-6
     )
+
+
+def test_what_is_kept_is_of_the_same_seed_length_and_soundfonts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[tuple[int, float]] = []
+
+    def play(notes: Notes, soundfont: Path, rng: object, *, seconds: float) -> Chroma:
+        played.append((notes.onset.size, seconds))
+        return Chroma(np.full((10, 12), notes.onset.size, dtype=np.float32), 21.5)
+
+    monkeypatch.setattr(rendering, "render", play)
+    options = Namespace(cache=tmp_path, seed=0, seconds=60.0, soundfont=[Path("a.sf2")])
+    first = [("a", "1", scale(10))]
+    for _ in range(2):
+        assert [values[0, 0] for values, _ in calibration._rendered(first, options)] == [10]
+    assert played == [(10, 60.0)]
+    other = [("b", "1", scale(20))]
+    assert [values[0, 0] for values, _ in calibration._rendered(other, options)] == [20]
+    for change in ({"seconds": 30.0}, {"soundfont": [Path("b.sf2")]}):
+        list(calibration._rendered(first, Namespace(**{**vars(options), **change})))
+    assert len(played) == 4
 
 
 def test_a_band_is_written_as_midi(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def test_versions_name_what_can_change_the_numbers() -> None:
     assert {"python", "torch", "numpy", "coverdex"} <= provenance.versions().keys()
 
 
-def test_commit_is_a_hash_or_unknown() -> None:
+def test_commit_is_a_hash_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COVERDEX_COMMIT", raising=False)
     commit = provenance.commit()
     assert commit is None or len(commit.removesuffix("-dirty")) == 40
 
