@@ -4,11 +4,14 @@ A state holds weights, optimizer and step; what else decides a run, its batches 
 that it was given, is made or read anew. The configuration's digest says that the settings are the
 same. It does not say that the data are, that this version of Coverdex draws from them what the
 earlier one drew, or that the same weights lie at the same path. So a state also keeps the ids of
-the checkpoints and an outline of its last batch, and both are compared before a run goes on.
+the checkpoints and an outline of its last batch, and both are compared before a run goes on. One
+that is finished asks for no batch; its card and its training list are written anew, from data that
+must be described as those were that it learnt from.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,12 @@ def outline(batch: Batch) -> dict[str, Tensor]:
         "n_valid": batch.n_valid.cpu(),
         "mean": batch.x.float().mean(dim=1).cpu(),
     }
+
+
+def described(source: BatchSource) -> dict[str, Any]:
+    """Give what a source says of its data as values that a state and a JSON file can hold."""
+    plain: dict[str, Any] = json.loads(json.dumps(source.describe()))
+    return plain
 
 
 def has_outline(batch: Batch, outlined: Mapping[str, Tensor]) -> bool:
@@ -78,7 +87,8 @@ def check_goes_on(
     Raises
     ------
     TrainingError
-        Another checkpoint lies there, or the last batch would come out otherwise.
+        Another checkpoint lies there, or the last batch would come out otherwise, or the run is
+        finished and learnt from other data.
     """
     began_with: dict[str, str] = dict(state.get("checkpoints", given))
     # Preprocessing, training list and record of the run are from what it began with.
@@ -99,4 +109,15 @@ def check_goes_on(
             "it was begun with other data or by another version of Coverdex; put those back, or "
             "start afresh (--fresh)"
         )
+    if state["step"] >= n_steps and (differing := _differing(state.get("data", {}), source)):
+        raise TrainingError(
+            f"the run in {run} is finished and learnt from other data ({', '.join(differing)}) "
+            "than are there now; put those back, give another folder, or start afresh (--fresh)"
+        )
     return began_with
+
+
+def _differing(then: Mapping[str, Any], source: BatchSource) -> list[str]:
+    """Name what a source says otherwise than before; what only one version says does not count."""
+    now = described(source)
+    return sorted(key for key in then.keys() & now.keys() if then[key] != now[key])

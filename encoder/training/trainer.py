@@ -36,7 +36,7 @@ from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
 from .prefetch import batches
-from .resuming import check_goes_on, outline
+from .resuming import check_goes_on, described, outline
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
 from .start import (
@@ -381,6 +381,7 @@ class Trainer:
                 "before": self._before,
                 "checkpoints": self._given,
                 "batch": outline(batch),
+                "data": described(self.source),
             }
         )
 

@@ -157,6 +157,22 @@ def test_a_run_goes_on_with_the_folder_and_without_it(
     assert len(ids) == 1
 
 
+def test_a_finished_run_is_not_said_to_have_learnt_from_other_data(
+    config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
+) -> None:
+    def trainer(folder: Path | None) -> Trainer:
+        world = training_world()
+        return Trainer(config(), tmp_path / "run", base=tmp_path, world=world, prepared=folder)
+
+    trainer(prepared).run()
+    record = (tmp_path / "run" / "run.json").read_bytes()
+    assert trainer(None).run().history[-1]["step"] == 3  # the same data
+    write_charts(tmp_path / "charts.parquet", 9)
+    with pytest.raises(TrainingError, match=r"learnt from other data \(rendered, sha256, training"):
+        trainer(None)
+    assert json.loads((tmp_path / "run" / "run.json").read_bytes()) == json.loads(record)
+
+
 def test_a_worker_process_draws_the_same(
     config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
 ) -> None:
