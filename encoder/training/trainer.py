@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +45,7 @@ from .start import (
     given_checkpoints,
     lists_joined,
     precision_context,
+    seed_step,
     starting_point,
     take_up,
 )
@@ -265,7 +265,7 @@ class Trainer:
         factor = learning_rate_factor(settings.schedule, self.step, self.n_steps, settings.warm_up)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * factor
-        _seed_step(self.config.seed, self.step)
+        seed_step(self.config.seed, self.step)
         self.network.train()
         if self.config.run.frozen_statistics:
             freeze_statistics(self.network)
@@ -444,10 +444,3 @@ class Trainer:
     def _world(self) -> TrainingWorld:
         assert self.world is not None  # validation sets exist only where a world opened them
         return self.world
-
-
-def _seed_step(seed: int, step: int) -> None:
-    """Seed torch's generators for one step: neighbouring steps and seeds are unrelated."""
-    torch.manual_seed(
-        int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
-    )

@@ -18,7 +18,8 @@ from coverdex.encoder import (
     Preprocessing,
     build_architecture,
 )
-from coverdex.encoder.training import SourceContext, TrainingWorld
+from coverdex.encoder.training import SourceContext, TrainingConfig, TrainingWorld
+from coverdex.encoder.training.config import parse_config
 from numpy.typing import NDArray
 
 
@@ -168,3 +169,9 @@ def no_unfinished_files(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
 
     yield unfinished
     assert unfinished() == []
+
+
+@pytest.fixture
+def config(config_tables: dict[str, Any]) -> TrainingConfig:
+    """The same, read."""
+    return parse_config(config_tables)
