@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_everything_is_written_down(
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["config"]["seed"] == 3
     assert record["data"]["training pairs"] == 54
-    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["torch"] == version("torch")
     assert record["steps"] == 18
     training = result.encoder.checkpoint.training
     assert training["config_digest"] == config.digest
