@@ -118,3 +118,22 @@ def test_a_filter_that_leaves_out_the_query_s_own_region_is_answered_well(
         ids = [{candidate.performance_id for candidate in answer} for answer in answers]
         found.append(len(ids[0] & ids[1]) / 10)
     assert np.mean(found) >= 0.9
+
+
+def test_a_work_that_is_left_out_takes_no_more_lists(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    n = 8_000
+    vectors = unit(rng.standard_normal((n, DIMENSION)))
+    works = [f"W_{row // 4}" for row in range(n)]
+    table = pa.table({"performance_id": [f"P_{i:05d}" for i in range(n)], "work_id": works})
+    folder = tmp_path / "i"
+    # Two lists hold a thirty-second of the rows, which is too little for a good answer.
+    MadeUp(vectors, table).write(folder, factory="IVF64,SQfp16", search_parameters={"nprobe": 2})
+    opened = Index.open(folder)
+    for row in range(0, n, 400):
+        plain = opened.search(vectors[row], limit=14)
+        others = [
+            found.performance_id for found in plain if found.metadata["work_id"] != works[row]
+        ]
+        without = opened.search(vectors[row], limit=10, exclude_works=works[row])
+        assert [found.performance_id for found in without] == others[:10]
