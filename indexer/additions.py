@@ -269,7 +269,8 @@ class _Addition:
         return table.drop_columns(strangers)
 
     def put(self, table: pa.Table, embeddings: NDArray[np.float32]) -> None:
-        emptied = self._emptied_by(table)
+        # Without `update` no performance of the index is replaced.
+        emptied = self._emptied_by(table) if self._update else Counter[str]()
         change = self._editor.add(
             table,
             embeddings,
