@@ -99,7 +99,7 @@ class CoverBatches:
             rng = np.random.default_rng([self.seed, 13, step])
             n_frames = int(rng.integers(self.shortest, self.n_frames + 1))
         seed = (self.seed, 12, step)
-        if self.rendered is not None:
+        if self.rendered is not None and step >= self.rendered.settings.from_step:
             return self._mixed_batch(simulator, self.rendered, works, n_frames, seed)
         return self._batch(simulator, works, n_frames, seed)
 
@@ -185,8 +185,8 @@ class CoverBatches:
             x[row, : len(values)] = torch.from_numpy(values)
             n_valid[row] = len(values)
         played = torch.from_numpy(np.flatnonzero(tracks >= 0))
-        if len(played) and not rendered.channel.is_clean:
-            heard = rendered.channel.apply(x[played], rng)
+        if len(played) and not rendered.settings.channel.is_clean:
+            heard = rendered.settings.channel.apply(x[played], rng)
             x[played] = scale_tracks(heard, n_valid[played], self.scaling)
         return Batch(x, n_valid, torch.from_numpy(np.tile(works, 2)))
 

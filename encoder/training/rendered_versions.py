@@ -9,6 +9,8 @@ catalogues of the same works as samplers played them (:mod:`.rendered_seeds`,
     share = 0.6        # of the views that are rendered performances, where the work has any
     tempo = 1.25       # largest factor by which one is played faster or slower
     noise = 0.03       # largest deviation of the noise that is added
+    transpose = true   # move each by any number of semitones; false when left out
+    from_step = 400    # simulated covers alone before; 0 when left out
     [data.rendered.channel]    # what makes them like recordings, see :mod:`.channel`
     floor = 0.3
 
@@ -16,7 +18,8 @@ Each view of an item is then a simulated cover or a rendered performance, whiche
 rendered performance is pulled towards a simulated cover of its work and towards another rendered
 one, and pushed away from both kinds of other works: what tells the kinds apart is of no use, and
 batch normalisation sees both in every batch. Two rendered views of an item are two performances.
-Views are excerpts as recordings have them (:mod:`.recording_views`).
+Views are excerpts as recordings have them (:mod:`.recording_views`). Each performance is in a key
+of its own. That is enough for an equivariant network; another one needs ``transpose``.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ class RenderedSettings(SettingsTable):
     share: Annotated[float, Field(ge=0, le=1)] = 0.5
     tempo: Annotated[float, Field(ge=1, le=2)] = 1.25
     noise: Annotated[float, Field(ge=0, le=1)] = 0.03
+    transpose: bool = False
+    from_step: Annotated[int, Field(ge=0)] = 0
     channel: ChannelEffects = ChannelEffects()
 
 
@@ -65,10 +70,8 @@ class RenderedVersions:
         Which catalogue each track is of, and which of its tracks it is.
     of_work : mapping of int to numpy.ndarray of int64
         The tracks of each work of the corpus that has any.
-    share, tempo, noise : float
-        As in :class:`RenderedSettings`.
-    channel : ChannelEffects
-        What views go through when they are drawn (:mod:`.cover_batches`).
+    settings : RenderedSettings
+        How they are drawn; the channel is for whoever draws a batch (:mod:`.cover_batches`).
     origin : mapping
         Where they came from, for the record.
     """
@@ -77,10 +80,7 @@ class RenderedVersions:
     catalogue: NDArray[np.int64]
     row: NDArray[np.int64]
     of_work: Mapping[int, NDArray[np.int64]]
-    share: float
-    tempo: float
-    noise: float
-    channel: ChannelEffects = field(default_factory=ChannelEffects)
+    settings: RenderedSettings = field(default_factory=RenderedSettings)
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def choose(
@@ -102,7 +102,7 @@ class RenderedVersions:
             The track of each view, -1 where it is simulated; first views of all works, then second
             ones.
         """
-        rendered = rng.random((2, works.size)) < self.share
+        rendered = rng.random((2, works.size)) < self.settings.share
         chosen = np.full((2, works.size), -1, dtype=np.int64)
         for i, work in enumerate(works.tolist()):
             tracks = self.of_work.get(work)
@@ -118,10 +118,13 @@ class RenderedVersions:
     def view(self, track: int, n_frames: int, rng: np.random.Generator) -> Frames:
         """Draw a view of a track, of ``n_frames`` at most: ``(n, 12)`` float32, scaled."""
         shortest = max(1, round(_SHORTEST * n_frames))
-        views = RecordingViews(shortest, n_frames, self.tempo, self.noise)
+        views = RecordingViews(shortest, n_frames, self.settings.tempo, self.settings.noise)
         catalogue = self.catalogues[int(self.catalogue[track])]
         # Another tempo may round a view up to a frame more.
-        return views.draw(catalogue, int(self.row[track]), rng)[:n_frames]
+        values = views.draw(catalogue, int(self.row[track]), rng)[:n_frames]
+        if self.settings.transpose:
+            values = np.roll(values, int(rng.integers(12)), axis=1)
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,9 +212,6 @@ def rendered_versions(
         catalogues,
         rows_of,
         {int(work): np.flatnonzero(works == work) for work in np.unique(works)},
-        settings.share,
-        settings.tempo,
-        settings.noise,
-        settings.channel,
+        settings,
         {**origins, "works": int(np.unique(works).size)},
     )

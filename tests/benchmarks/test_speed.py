@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coverdex.benchmarks.report.commands import benchmark
-from coverdex.benchmarks.speed import extended_embeddings
+from coverdex.benchmarks.speed import extended_embeddings, graph_contenders
 from coverdex.benchmarks.speed.approximate import measure_approximate, prepare_approximate
 from coverdex.benchmarks.speed.batch import installed_threshold, measure_batch
 from coverdex.benchmarks.speed.build import growth_of
@@ -20,6 +20,7 @@ from coverdex.benchmarks.speed.contender import Contender, Ladder
 from coverdex.benchmarks.speed.data import real_embeddings
 from coverdex.benchmarks.speed.edit import BATCH, measure_edit
 from coverdex.benchmarks.speed.extended_embeddings import drawn_between, extend, neighbours_of
+from coverdex.benchmarks.speed.graph_contenders import Usearch
 from coverdex.benchmarks.speed.interleaving import Side, Timing, interleaved
 from coverdex.benchmarks.speed.likeness import likeness
 from coverdex.benchmarks.speed.our_contender import Coverdex, CoverdexStructure
@@ -281,6 +282,49 @@ def test_contenders_are_compared_at_equal_recall(
         path, data.queries, tmp_path / "work", contenders=(Long,), patient=True
     )
     assert "failed" not in with_patience[0]
+
+
+class KeptRows:
+    """What usearch's index does as far as building goes."""
+
+    most = 1000
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def add(self, keys: Sequence[int], vectors: object, threads: int) -> None:
+        if len(self.rows) >= self.most:
+            raise KeyboardInterrupt
+        self.rows += [int(key) for key in keys]
+
+    def save(self, path: str) -> None:
+        Path(path).write_text(json.dumps(self.rows), encoding="utf-8")
+
+    def load(self, path: str) -> None:
+        self.rows = json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def test_a_graph_whose_building_was_ended_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_contenders, "_TOGETHER", 10)
+    monkeypatch.setattr(graph_contenders, "_WRITTEN_EVERY", 20)
+    monkeypatch.setattr(Usearch, "_empty", lambda self, dimension: KeptRows())
+    vectors = np.zeros((75, 64), np.float32)
+    monkeypatch.setattr(KeptRows, "most", 50)
+    with pytest.raises(KeyboardInterrupt):
+        Usearch().build(vectors, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"40.part", "part.json"}
+    record = json.loads((tmp_path / "part.json").read_text(encoding="utf-8"))
+    record["cpu_seconds"] = 100.0
+    (tmp_path / "part.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr(KeptRows, "most", 75)
+    contender = Usearch()
+    assert contender.other_cpu_seconds() == 0
+    contender.build(vectors, tmp_path)
+    assert contender.other_cpu_seconds() == 100
+    assert {path.name for path in tmp_path.iterdir()} == {"graph.usearch"}
+    assert json.loads((tmp_path / "graph.usearch").read_text()) == list(range(75))
 
 
 def test_growth_is_a_line_and_what_is_off_it() -> None:

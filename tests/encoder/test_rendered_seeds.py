@@ -354,6 +354,35 @@ def test_what_was_rendered_goes_through_the_channel_and_simulated_covers_do_not(
         assert other.amax() == pytest.approx(1)
 
 
+def test_what_was_rendered_joins_from_its_step_on(context: SourceContext, tmp_path: Path) -> None:
+    write_rendered(read(context), tmp_path / "played", works=8, takes=2)
+    table = {"catalogues": ["played"], "share": 1.0}
+    simulated, mixed = read(context), read(context, rendered={**table, "from_step": 3})
+    assert torch.equal(simulated.batch(2).x, mixed.batch(2).x)
+    assert torch.equal(mixed.batch(3).x, read(context, rendered=table).batch(3).x)
+
+
+def test_what_was_rendered_is_moved_to_all_keys_where_that_is_wanted(
+    context: SourceContext, tmp_path: Path
+) -> None:
+    corpus = read(context).simulator.corpus
+    jobs = rendered.draw_jobs(read(context), {"charts": 2}, takes=1, seed=1)
+    for job in jobs:
+        scale = np.tile(np.linspace(0, 1, 12, dtype=np.float32), (225, 1))
+        job.named(corpus).write(Chroma(scale, 21.5), tmp_path / "played")
+    rendered.write_list(corpus, jobs, tmp_path / "played")
+    table = {"catalogues": ["played"], "share": 1.0, "noise": 0.0, "tempo": 1.0}
+    keys = {}
+    for transpose in (False, True):
+        played = read(context, rendered={**table, "transpose": transpose}).rendered
+        assert played is not None
+        rng = np.random.default_rng(0)
+        views = [played.view(0, 10, rng) for _ in range(200)]
+        keys[transpose] = {int(view[0].argmax()) for view in views}
+        assert all((np.sort(view, axis=1) == np.sort(views[0][0])).all() for view in views)
+    assert keys == {False: {11}, True: set(range(12))}
+
+
 def test_no_band_plays_a_work_upside_down(context: SourceContext, tmp_path: Path) -> None:
     write_rendered(read(context), tmp_path / "played", works=8, takes=2)
     table = {"catalogues": ["played"], "share": 1.0}
