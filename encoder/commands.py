@@ -345,11 +345,13 @@ def _draw(trainer: Trainer, config: TrainingConfig) -> None:
 def _epoch_line(row: Mapping[str, Any]) -> str:
     parts = [f"epoch {row['epoch']}"]
     for name, value in row.items():
-        if isinstance(value, float) and name not in ("learning_rate", "seconds"):
+        if isinstance(value, float) and name not in ("learning_rate", "seconds", "waiting"):
             parts.append(f"{name} {value:.4f}")
     for name, figures in row.get("validation", {}).items():
         parts.append(f"MAP {figures['map']:.4f} on {name}")
     parts.append(f"{row['seconds']:.0f} s")
+    if row.get("waiting", 0) >= 1:  # epochs of earlier versions have none
+        parts.append(f"{row['waiting']:.0f} s of this epoch for batches")
     return "  ".join(parts)
 
 

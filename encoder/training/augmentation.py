@@ -74,8 +74,10 @@ def transposed(values: Frames, semitones: int) -> Frames:
 
 def with_noise(values: Frames, deviation: float, rng: np.random.Generator) -> Frames:
     """Add Gaussian noise of mean zero and cut at 0 and 1."""
-    noise = rng.standard_normal(values.shape, dtype=np.float32) * np.float32(deviation)
-    return np.clip(values + noise, 0, 1)
+    noisy = rng.standard_normal(values.shape, dtype=np.float32)
+    noisy *= np.float32(deviation)
+    noisy += values
+    return np.clip(noisy, 0, 1, out=noisy)
 
 
 def with_silence(values: Frames, front: int, back: int) -> Frames:

@@ -81,9 +81,8 @@ class ChannelEffects(SettingsTable):
         x = clean @ torch.from_numpy(self._mixing(n, rng))
         if self.floor or self.flicker:
             colour = torch.from_numpy(rng.gamma(2.0, 0.5, (n, 12)).astype(np.float32))
-            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             floor, flicker = (self._draw(each, n, rng) for each in (self.floor, self.flicker))
-            x = acoustics.add_noise_floor(x, floor, colour, flicker, generator)
+            x = acoustics.add_noise_floor(x, floor, colour, flicker, rng)
         if self.compression > 1:
             exponent = np.exp(rng.uniform(-1, 1, n) * np.log(self.compression))
             x = acoustics.compress(x, torch.from_numpy(exponent.astype(np.float32)))

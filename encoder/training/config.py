@@ -83,8 +83,9 @@ class RunConfig(SettingsTable):
     """``auto`` is the GPU where there is one, else the CPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """``auto`` is bfloat16 on a GPU and float32 on the CPU; weights are float32 in either case."""
-    workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that make batches ahead; 0 makes them in between."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that make batches ahead; 0 makes them in between. ``auto`` is 0 on the CPU, beside
+    a GPU as many as there are cores to spare."""
     frozen_statistics: bool = False
     """True keeps the running statistics of batch normalisation as they are and trains with them:
     for fine-tuning, where the network is to go on as the function that its checkpoint is."""

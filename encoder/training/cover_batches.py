@@ -210,13 +210,15 @@ def scale_tracks(x: Tensor, n_valid: Tensor, scaling: str, exponent: float = 1.0
         A constant track becomes zeros.
     """
     inside = (torch.arange(x.shape[1], device=x.device)[None] < n_valid[:, None])[..., None]
-    high = torch.where(inside, x, -torch.inf).amax(dim=(1, 2), keepdim=True)
-    low = torch.where(inside, x, torch.inf).amin(dim=(1, 2), keepdim=True)
-    low = low if scaling == "min-max" else torch.zeros_like(low)
-    scaled = (x - low) / (high - low).clamp_min(1e-6)
+    beyond = torch.where(inside, 0.0, torch.inf)
+    high = (x - beyond).amax(dim=(1, 2), keepdim=True)
+    low = torch.zeros_like(high)
+    if scaling == "min-max":
+        low = (x + beyond).amin(dim=(1, 2), keepdim=True)
+    scaled = (x - low).div_((high - low).clamp_min(1e-6))
     if exponent != 1.0:
-        scaled = scaled.clamp_min(0).pow(exponent)
-    return scaled * inside.to(x.dtype)
+        scaled = scaled.clamp_min_(0).pow_(exponent)
+    return scaled.mul_(inside)
 
 
 @register_batch_source("simulated-covers")

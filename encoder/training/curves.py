@@ -14,7 +14,7 @@ from ..errors import TrainingError
 HELD_OUT = "held-out "
 
 #: Columns of the history that are not curves.
-_NOT_CURVES = {"epoch", "step", "seconds", "validation", "learning_rate"}
+_NOT_CURVES = {"epoch", "step", "seconds", "waiting", "validation", "learning_rate"}
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: str | Path, *, title: str = "") -> Path:

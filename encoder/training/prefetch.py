@@ -1,13 +1,75 @@
-"""Prefetch: batches made ahead in worker processes, in the order of their steps."""
+"""Prefetch: batches made ahead in worker processes, in the order of their steps.
+
+A GPU learns faster than one processor core makes batches, so worker processes make them ahead, one
+for each core where nothing else is asked for. Whether that is enough is measured: how long a run
+waits for its batches stands in the history of every epoch.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from .batch import Batch, BatchSource
+
+#: Most workers that are started unasked where each has a copy of the data.
+_MOST_COPIES = 4
+
+
+def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
+    """Return how many processes make batches.
+
+    Parameters
+    ----------
+    workers : int or "auto"
+        ``auto`` is none where the CPU trains, whose cores would only be shared. Beside a GPU it is
+        one for each core that the process may use, but one, which feeds the GPU; four at most where
+        processes are spawned, so that each has a copy of the data.
+    device : torch.device
+        Where the run computes.
+    """
+    if workers != "auto":
+        return workers
+    if device.type == "cpu":
+        return 0
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    spare = max(1, cores - 1)
+    return spare if multiprocessing.get_start_method() == "fork" else min(spare, _MOST_COPIES)
+
+
+class Waiting:
+    """Passes batches on and adds up the time that was waited for them.
+
+    Parameters
+    ----------
+    made : iterator of Batch
+    """
+
+    def __init__(self, made: Iterator[Batch]) -> None:
+        self._made = made
+        self._seconds = 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        started = time.perf_counter()
+        try:
+            return next(self._made)
+        finally:
+            self._seconds += time.perf_counter() - started
+
+    def take_seconds(self) -> float:
+        """Return the seconds since the last call, or since the beginning."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
 
 def batches(

@@ -71,7 +71,12 @@ def at_tempo(values: Frames, factor: float) -> Frames:
     """
     n_frames = max(1, round(len(values) / factor))
     place = np.linspace(0, len(values) - 1, n_frames)
-    below = np.floor(place).astype(np.int64)
+    below = place.astype(np.int64)
     above = np.minimum(below + 1, len(values) - 1)
     share = (place - below).astype(np.float32)[:, None]
-    return np.asarray(values[below] * (1 - share) + values[above] * share, dtype=np.float32)
+    result = values.take(above, axis=0)
+    first = values.take(below, axis=0)
+    result -= first
+    result *= share
+    result += first
+    return np.asarray(result, dtype=np.float32)

@@ -80,7 +80,7 @@ class RenderedVersions:
     catalogue: NDArray[np.int64]
     row: NDArray[np.int64]
     of_work: Mapping[int, NDArray[np.int64]]
-    settings: RenderedSettings = field(default_factory=RenderedSettings)
+    settings: RenderedSettings
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def choose(

@@ -4,7 +4,8 @@
 
     runs/siamese-cnn/
         run.json         configuration, seed, data and their hashes, commit, versions, machine
-        history.jsonl    one line per epoch: losses, measures, MAP, learning rate, seconds
+        history.jsonl    one line per epoch: losses, measures, MAP, learning rate, seconds of the
+                         run so far, and of this epoch those in which it waited for batches
         curves.png       the same, drawn
         checkpoint/      the encoder as it stands: usable at any time
         state.pt         weights, optimizer and step, to go on after a kill

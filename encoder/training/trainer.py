@@ -34,7 +34,7 @@ from .distillation import StudentInput, with_teacher
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
-from .prefetch import batches
+from .prefetch import Waiting, batches, worker_count
 from .resuming import check_goes_on, described, outline
 from .run_folder import RunFolder
 from .schedule import learning_rate_factor
@@ -161,6 +161,7 @@ class Trainer:
         self._started = 0.0
         self._before: dict[str, Any] | None = None
         self._totals = EpochTotals()
+        self._made = Waiting(iter(()))
         self._given = given_checkpoints(config, self.base)
         if state is not None:
             self._resume(state)
@@ -214,8 +215,11 @@ class Trainer:
         reported = math.nan
         run = self.config.run
         pin = self.device.type == "cuda"
-        made = batches(self.source, self.step, self.n_steps, workers=run.workers, pin=pin)
-        for batch in made:
+        workers = worker_count(run.workers, self.device)
+        self._made = Waiting(
+            batches(self.source, self.step, self.n_steps, workers=workers, pin=pin)
+        )
+        for batch in self._made:
             output = self._train_step(batch)
             if not pin or self.step % REPORT_EVERY_ON_GPU == 0:
                 reported = self._checked(output.loss)
@@ -293,6 +297,7 @@ class Trainer:
             row["validation"] = self._validate(encoder)
         self.seconds = time.perf_counter() - self._started
         row["seconds"] = round(self.seconds, 1)
+        row["waiting"] = round(self._made.take_seconds(), 1)
         self.history.append(row)
         if self._is_kept():
             checkpoints.save_checkpoint(self._checkpoint(), self.folder.checkpoint, overwrite=True)

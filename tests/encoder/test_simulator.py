@@ -18,6 +18,7 @@ from coverdex.encoder.training.simulator import (
     SimulatorConfig,
     TimelineEffects,
     acoustics,
+    cover,
     simulator_config,
 )
 from coverdex.encoder.training.simulator.instruments import (
@@ -199,6 +200,12 @@ def test_reverberation_is_an_exponential_tail() -> None:
     wet = acoustics.reverberate(x, torch.tensor([0.5, 0.0]))
     np.testing.assert_allclose(wet[0, :, 4], [0, 1, 0.5, 0.25, 0.125, 0.0625])
     np.testing.assert_array_equal(wet[1], x[1])
+    long = torch.zeros((1, 12, 12))
+    long[0, 0] = 1
+    tail = acoustics.reverberate(long, torch.tensor([0.5]))[0, :, 0]
+    np.testing.assert_allclose(tail, [*(0.5**k for k in range(8)), 0, 0, 0, 0])
+    short = acoustics.reverberate(x[:, :3], torch.tensor([0.5, 0.0]))  # shorter than the tail
+    np.testing.assert_allclose(short[0, :, 4], [0, 1, 0.5])
 
 
 def test_frames_are_normalised_like_hpcp() -> None:
@@ -217,7 +224,7 @@ def test_percussion_comes_at_its_pulse() -> None:
         torch.tensor([1.0]),
         torch.tensor([8.0]),
         torch.tensor([0.0]),
-        torch.Generator().manual_seed(0),
+        np.random.default_rng(0),
     )
     assert np.flatnonzero(hit[0].sum(dim=1)).tolist() == [0, 8, 16, 24, 32]
 
@@ -226,7 +233,7 @@ def test_percussion_comes_at_its_pulse() -> None:
 def test_strength_zero_leaves_the_input(effect: str) -> None:
     x = torch.rand((2, 20, 12))
     zero, one = torch.zeros(2), torch.ones(2)
-    g = torch.Generator().manual_seed(0)
+    g = np.random.default_rng(0)
     y = {
         "floor": lambda: acoustics.add_noise_floor(x, zero, torch.ones((2, 12)), zero, g),
         "percussion": lambda: acoustics.add_percussion(x, zero, one * 4, zero, g),
@@ -238,13 +245,39 @@ def test_strength_zero_leaves_the_input(effect: str) -> None:
 
 def test_noise_and_lost_frames_do_something() -> None:
     x = torch.zeros((1, 30, 12)) + torch.eye(12)[0]
-    g = torch.Generator().manual_seed(0)
+    g = np.random.default_rng(0)
     floor = acoustics.add_noise_floor(
         x, torch.tensor([0.1]), torch.ones((1, 12)), torch.zeros(1), g
     )
     np.testing.assert_allclose(floor - x, 0.1, atol=1e-6)
     lost = acoustics.drop_frames(x, torch.tensor([0.5]), g)
     assert 5 < int((lost[0, :, 0] != 1).sum()) < 25
+
+
+def test_noise_is_uniform_before_it_is_squared() -> None:
+    flicker = torch.ones(3)
+    noise = acoustics.add_noise_floor(
+        torch.zeros((3, 4000, 12)), torch.zeros(3), torch.ones((3, 12)), flicker,
+        np.random.default_rng(0),
+    ).sqrt()  # fmt: skip
+    assert 0 <= float(noise.min()) < 1e-3
+    assert 1 - 1e-3 < float(noise.max()) < 1
+    shares = np.histogram(noise, bins=10, range=(0, 1))[0] / noise.numel()
+    np.testing.assert_allclose(shares, 0.1, atol=0.005)
+    flat = noise.transpose(1, 2).reshape(-1).numpy()  # in the order in which it is drawn
+    for lag in (1, 2, 3, 4):
+        assert abs(np.corrcoef(flat[:-lag], flat[lag:])[0, 1]) < 0.01
+
+
+def test_views_do_not_depend_on_how_many_are_made_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dead = replace(DEAD_ROOM, reverberation=(0.1, 1.8))  # nothing is drawn while it is played
+    simulator = CoverSimulator(CORPUS, SimulatorConfig(acoustics=dead))
+    together, _ = simulator.pairs([0, 1, 2, 3, 5], 60, (1, 7))
+    monkeypatch.setattr(cover, "_TOGETHER", 3)
+    apart, _ = simulator.pairs([0, 1, 2, 3, 5], 60, (1, 7))
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
 
 
 def test_pooling_averages() -> None:

@@ -23,6 +23,7 @@ from coverdex.encoder.training import (
     TrainingWorld,
 )
 from coverdex.encoder.training.config import parse_config
+from coverdex.encoder.training.prefetch import Waiting, worker_count
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 from torch import Tensor, nn
 
@@ -50,6 +51,36 @@ def test_worker_processes_change_nothing(
     assert alone.encoder.id == helped.encoder.id
 
 
+@pytest.mark.parametrize(
+    ("asked", "device", "method", "cores", "wanted"),
+    [
+        ("auto", "cpu", "fork", 8, 0),
+        ("auto", "cuda", "fork", 8, 7),
+        ("auto", "cuda", "fork", 1, 1),
+        ("auto", "cuda", "spawn", 8, 4),
+        ("auto", "cuda", "spawn", 2, 1),
+        (3, "cpu", "fork", 8, 3),
+        (0, "cuda", "fork", 8, 0),
+    ],
+)
+def test_a_gpu_has_as_many_workers_as_there_are_cores_to_spare(
+    monkeypatch: pytest.MonkeyPatch, asked: Any, device: str, method: str, cores: int, wanted: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda: method)
+    assert worker_count(asked, torch.device(device)) == wanted
+
+
+def test_waiting_for_batches_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 2.0, 10.0, 11.0, 20.0, 25.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    made = Waiting(iter("ab"))  # type: ignore[arg-type]
+    assert [next(made), next(made)] == ["a", "b"]
+    assert made.take_seconds() == 3
+    assert list(made) == []
+    assert made.take_seconds() == 5
+
+
 def test_it_learns(config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path) -> None:
     config_tables["data"] |= {"transpose": False, "padding": 0.0}
     config_tables["architecture"]["dropout"] = 0.0
@@ -66,6 +97,7 @@ def test_everything_is_written_down(
     assert rows == result.history
     assert [row["epoch"] for row in rows] == [1, 2]
     assert {"loss", "pair accuracy", "held-out loss", "held-out pair accuracy"} <= rows[0].keys()
+    assert 0 <= rows[0]["waiting"] <= rows[0]["seconds"]
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["config"]["seed"] == 3
     assert record["data"]["training pairs"] == 54

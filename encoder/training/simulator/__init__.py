@@ -1,7 +1,8 @@
 """Simulated covers of symbolic music: see :mod:`.cover` for the whole, the others for its parts."""
 
-from .cover import AcousticEffects, CoverSimulator, SimulatorConfig, mask_frames
+from .cover import CoverSimulator, SimulatorConfig, mask_frames
 from .instruments import InstrumentEffects
+from .recording import AcousticEffects
 from .settings import simulator_config
 from .timeline import TimelineEffects
 

@@ -1,8 +1,8 @@
 """The cover simulator: two performances of one work, from its score.
 
-Order of events, as in a recording: the arrangement (:mod:`.timeline`), the band
-(:mod:`.instruments`), the room, drums and noise (:mod:`.acoustics`), and the extractor:
-compression, each frame divided by its greatest bin, frames averaged down to the encoder's rate.
+Order of events, as in a recording: the arrangement (:mod:`.timeline`), the band (:mod:`.band`), and
+room, drums, noise and the extractor (:mod:`.recording`): compression, each frame divided by its
+greatest bin, frames averaged down to the encoder's rate.
 Everything is drawn from one seed per call, so a batch is reproducible from ``(seed, step)``.
 """
 
@@ -16,49 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..corpus import MELODY, N_PARTS, ROLL_RATE, RollCorpus
-from . import acoustics
-from .instruments import (
-    InstrumentEffects,
-    draw_part_gains,
-    draw_section_gains,
-    draw_solos,
-    draw_spectra,
-    mixing_matrices,
-)
+from ..corpus import MELODY, ROLL_RATE, RollCorpus
+from .band import draw_band
+from .instruments import InstrumentEffects
+from .recording import AcousticEffects, draw_recording
 from .timeline import Source, TimelineEffects, draw_timeline
 
-
-@dataclass(frozen=True)
-class AcousticEffects:
-    """Ranges of room, drums, noise and extractor; ``(low, high)``, each view draws its own.
-
-    Parameters
-    ----------
-    reverberation : (float, float)
-        T60 in seconds.
-    noise_floor, flicker : (float, float)
-        Steady floor and frame-wise noise, relative to a mean frame's peak.
-    percussion : (float, float)
-        Energy of a stroke relative to a mean frame's peak.
-    percussion_share : float
-        Probability that a view has drums.
-    stroke_period : (float, float)
-        Seconds between strokes.
-    lost_frames : (float, float)
-        Probability of a frame of noise alone.
-    compression : (float, float)
-        Exponent.
-    """
-
-    reverberation: tuple[float, float] = (0.1, 1.8)
-    noise_floor: tuple[float, float] = (0.0, 0.2)
-    flicker: tuple[float, float] = (0.0, 0.7)
-    percussion: tuple[float, float] = (0.1, 1.5)
-    percussion_share: float = 0.6
-    stroke_period: tuple[float, float] = (0.25, 1.2)
-    lost_frames: tuple[float, float] = (0.0, 0.1)
-    compression: tuple[float, float] = (0.9, 1.7)
+#: Views that are played and recorded together, whose rolls take some 0.15 MB each.
+_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -108,6 +73,8 @@ class CoverSimulator:
                 f"frame_rate {self.config.frame_rate:g} does not divide the rolls' {ROLL_RATE:g} Hz"
             )
         self._rolls = torch.from_numpy(corpus.rolls)
+        melody = corpus.rolls[:, 12 * MELODY : 12 * (MELODY + 1)]
+        self._sings = np.asarray(melody.any(axis=1), dtype=np.bool_)
         self._versions = corpus.versions_by_work()
         self._others = (corpus.first, corpus.n_frames)
 
@@ -212,79 +179,17 @@ class CoverSimulator:
             index[i], n_valid[i], section[i] = draw_timeline(
                 source, n_fine, ROLL_RATE, self.config.timeline, rng, self._others
             )
-        energy = self._perform(index, section, flags[1], ~c.cyclic[versions], rng)
-        chroma = self._record(energy, rng)
+        has_melody = ~c.cyclic[versions] & self._sings[index].any(axis=1)
+        band = draw_band(has_melody, flags[1], int(section.max()) + 1, self.config.instruments, rng)
+        recording = draw_recording(n, self.config.acoustics, rng)
+        chroma = torch.empty(n, n_frames, 12)
+        for first in range(0, n, _TOGETHER):
+            part = slice(first, first + _TOGETHER)
+            lines = torch.from_numpy(index[part]), torch.from_numpy(section[part])
+            energy = band.play(self._rolls, *lines, part)
+            chroma[part] = recording.hear(energy, part, self.oversampling, rng)
         length = torch.from_numpy(np.maximum(1, n_valid // self.oversampling))
         return mask_frames(chroma, length), length
-
-    def _perform(
-        self,
-        index: NDArray[np.int64],
-        section: NDArray[np.int64],
-        inverted: NDArray[np.bool_],
-        composed: NDArray[np.bool_],
-        rng: np.random.Generator,
-    ) -> Tensor:
-        """Play the gathered rolls: (n, n_fine, 12) energies, mean frame peak 1.
-
-        A melody that is not ``composed`` is a soloist's over a chart, and says nothing of the work.
-        """
-        n, n_fine = index.shape
-        effects = self.config.instruments
-        gains = draw_part_gains(n, effects, rng)
-        moved: NDArray[np.int64] = np.asarray(
-            rng.integers(0, 12 if effects.transpose else 1, size=n)
-        )
-        spectra = draw_spectra(n, effects, rng)
-        played = self._rolls[torch.from_numpy(index.reshape(-1))].to(torch.float32)
-        played = played.view(n, n_fine, N_PARTS, 12)
-        pauses = None
-        if effects.section_drop:
-            pauses = draw_section_gains(n, int(section.max()) + 1, effects, rng)
-        has_melody = composed & (played[:, :, MELODY].amax(dim=(1, 2)).numpy() > 0)
-        solo = draw_solos(has_melody, effects, rng)
-        gains[np.ix_(solo, np.arange(N_PARTS) != MELODY)] = 0
-        gains[solo, MELODY] = np.maximum(gains[solo, MELODY], 1)  # also where it was dropped
-        if pauses is not None:
-            pauses[solo] = 1
-            envelope = torch.from_numpy(pauses[np.arange(n)[:, None], section])
-            played = played * envelope[..., None]
-        matrix = mixing_matrices(gains, spectra, moved, inverted)
-        played = played.view(n, n_fine, N_PARTS * 12)
-        return acoustics.normalise_level(torch.bmm(played, torch.from_numpy(matrix)))
-
-    def _record(self, energy: Tensor, rng: np.random.Generator) -> Tensor:
-        """Room, drums, noise and extractor: (n, n_fine, 12) to (n, n_frames, 12)."""
-        n = energy.shape[0]
-        e = self.config.acoustics
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-
-        def draw(low_high: tuple[float, float]) -> Tensor:
-            return torch.from_numpy(rng.uniform(*low_high, n).astype(np.float32))
-
-        x = energy
-        t60 = draw(e.reverberation)
-        if e.reverberation[1] > 0:
-            x = acoustics.reverberate(x, 10.0 ** (-6.0 / (ROLL_RATE * t60.clamp_min(1e-2))))
-            x = acoustics.normalise_level(x)
-        if e.noise_floor[1] > 0 or e.flicker[1] > 0:
-            colour = torch.from_numpy(rng.gamma(2.0, 0.5, (n, 12)).astype(np.float32))
-            x = acoustics.add_noise_floor(
-                x, draw(e.noise_floor), colour, draw(e.flicker), generator
-            )
-        if e.percussion[1] > 0:
-            drums = torch.from_numpy((rng.random(n) < e.percussion_share).astype(np.float32))
-            x = acoustics.add_percussion(
-                x,
-                draw(e.percussion) * drums,
-                draw(e.stroke_period) * ROLL_RATE,
-                draw((0, 1)),
-                generator,
-            )
-        if e.lost_frames[1] > 0:
-            x = acoustics.drop_frames(x, draw(e.lost_frames), generator)
-        x = acoustics.compress(acoustics.normalise_frames(x), draw(e.compression))
-        return acoustics.pool_frames(x, self.oversampling)
 
 
 def mask_frames(x: Tensor, n_valid: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from .cover import AcousticEffects, SimulatorConfig
+from .cover import SimulatorConfig
 from .instruments import InstrumentEffects
+from .recording import AcousticEffects
 from .timeline import TimelineEffects
 
 _TABLES: dict[str, type[Any]] = {
