@@ -113,15 +113,16 @@ def evaluate(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
+    refused: OSError | IndexExistsError | None = None
     try:
         write_per_query(evaluation, opened.listed, figures)
         written = f"wrote {evaluation.counts.n_queries} queries to {figures}"
     except (OSError, IndexExistsError) as error:
-        if per_query is not None:
-            raise
         # Figures are worth more than the file: a ranking may lie where nothing can be written.
         written = f"every query's figures are not saved ({error}); name a file with --per-query"
-    print(written, file=sys.stderr)
+        refused = error if per_query is not None else None
+    if refused is None:
+        print(written, file=sys.stderr)
     listed = share_listed(opened, evaluation.queries)
     leakage = leakage_of_ranking(opened)
     also = {str(code): PUBLISHED_CODES[code](evaluation) for code in published or []}
@@ -136,10 +137,12 @@ def evaluate(
             "as_published": also,
         }
         print(json.dumps(document, indent=2))
-        return
-    _print_evaluation(evaluation, opened, check, listed, also)
-    if leakage is not None:
-        print(f"leakage: {leakage.verdict}")
+    else:
+        _print_evaluation(evaluation, opened, check, listed, also)
+        if leakage is not None:
+            print(f"leakage: {leakage.verdict}")
+    if refused is not None:
+        raise refused  # the file was asked for
 
 
 def _beside(ranking: Path) -> Path:
