@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..encoder.errors import CoverdexError
 from .robustness import RobustnessRow, as_markdown, draw
 
 if TYPE_CHECKING:
@@ -40,6 +41,21 @@ def systems_markdown(results: Sequence[SystemResult]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of the files, which is said before anything is measured if it can't be.
+
+    Raises
+    ------
+    CoverdexError
+        If there is a file of that name.
+    OSError
+        If the disk refuses.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CoverdexError(f"{folder} is a file, and a folder is written; give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_figures(
     folder: Path,
     document: Mapping[str, Any],
@@ -59,7 +75,7 @@ def write_figures(
     changed_queries : mapping
         Empty where changes were not measured.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     as_json = folder / "evaluation.json"
     as_json.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     counts = results[0].evaluation.counts

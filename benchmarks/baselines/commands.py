@@ -74,6 +74,7 @@ def evaluate_systems(
     from ...encoder import missing_references
     from ...indexer import open_catalogue
     from ...indexer.progress import shown_progress
+    from ..model_card_figures import make_folder, write_figures
     from ..side_by_side import compare_systems, default_systems, system_named
 
     catalogue = open_catalogue(path, kind=kind, subset=subset, metadata=metadata)
@@ -81,22 +82,22 @@ def evaluate_systems(
         for name, how in missing_references().items():
             print(f"no column for {name}: {how} with --system", file=sys.stderr)
     chosen = [system_named(name) for name in systems] if systems else default_systems()
+    if out is not None:
+        make_folder(out)  # before the aligners take their hours
     try:
         results = compare_systems(catalogue, chosen, progress_of=shown_progress)
     finally:  # also where it ends in an error, which they may explain
         _tell_rejections(catalogue)
     changed_queries = _changed_queries(catalogue, chosen) if changed else {}
     document = _document(path, catalogue, results, changed_queries)
-    if out is not None:
-        from ..model_card_figures import write_figures
-
-        written = write_figures(out, document, results, changed_queries)
-        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
     if as_json:
         print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         _print_table(results)
         _print_changed(changed_queries)
+    if out is not None:  # last: what is printed is not lost where the disk refuses
+        written = write_figures(out, document, results, changed_queries)
+        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
 
 
 def _tell_rejections(catalogue: Catalogue) -> None:

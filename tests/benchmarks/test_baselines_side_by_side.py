@@ -220,6 +220,17 @@ def test_one_command_gives_a_model_card_its_figures(folder: Path, tmp_path: Path
     assert (out / "coverdex-64-changed-queries.png").stat().st_size > 1000
 
 
+def test_a_folder_that_cannot_be_made_is_named_before_systems_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Qmax, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    (tmp_path / "a-file").touch()
+    with pytest.raises(CoverdexError, match="a-file is a file"):
+        run(str(folder), "-s", "Qmax", "--out", str(tmp_path / "a-file"))
+    with pytest.raises(OSError, match="a-file"):
+        run(str(folder), "-s", "Qmax", "--out", str(tmp_path / "a-file" / "figures"))
+
+
 def test_figures_are_of_the_last_run_and_changes_are_asked_for(
     folder: Path, tmp_path: Path
 ) -> None:
