@@ -34,7 +34,7 @@ def systems_markdown(results: Sequence[SystemResult]) -> str:
     for result in results:
         evaluation, intervals = result.evaluation, result.intervals
         lines.append(
-            f"| {result.system.name} | {evaluation.map:.3f}{_interval(intervals['map'], 2)} "
+            f"| {result.name} | {evaluation.map:.3f}{_interval(intervals['map'], 2)} "
             f"| {evaluation.mr1:.1f}{_interval(intervals['mr1'], 1)} "
             f"| {evaluation.hits_at_1:.3f} |"
         )

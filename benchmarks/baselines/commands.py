@@ -118,15 +118,14 @@ def _changed_queries(
     from ...indexer.progress import shown_progress
     from ..encoder_system import EncoderSystem
     from ..robustness import measure_robustness
+    from ..side_by_side import names_of
 
     performances = [(record.work_id, chroma) for record, chroma in catalogue]
     rows = {}
-    for system in systems:
+    for system, name in zip(systems, names_of(systems), strict=True):
         if isinstance(system, EncoderSystem):
-            with shown_progress(f"{system.name}, changed", "changes") as progress:
-                rows[system.name] = measure_robustness(
-                    system.encoder, performances, progress=progress
-                )
+            with shown_progress(f"{name}, changed", "changes") as progress:
+                rows[name] = measure_robustness(system.encoder, performances, progress=progress)
     return rows
 
 
@@ -172,13 +171,13 @@ def _print_table(results: list[SystemResult]) -> None:
         f"{counts.n_queries} queries",
         caption="95% intervals by bootstrap over works; smaller MR1 is better",
     )
-    table.add_column("System", no_wrap=True)
+    table.add_column("System", overflow="fold")
     for heading in ("MAP", "95%", "MR1", "95%", "Hits@1", "Seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         evaluation, intervals = result.evaluation, result.intervals
         table.add_row(
-            result.system.name,
+            result.name,
             f"{evaluation.map:.3f}",
             _interval(intervals["map"], 2),
             f"{evaluation.mr1:.1f}",
@@ -190,9 +189,7 @@ def _print_table(results: list[SystemResult]) -> None:
     console.print(table)
     for result in results:
         if result.leakage is not None:
-            console.print(
-                f"{result.system.name}: {result.leakage.verdict}", highlight=False, markup=False
-            )
+            console.print(f"{result.name}: {result.leakage.verdict}", highlight=False, markup=False)
 
 
 def _interval(interval: Interval | None, digits: int) -> str:

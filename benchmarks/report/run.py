@@ -29,12 +29,12 @@ from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
 from ..published_codes import PUBLISHED_CODES
 from ..rankings import Ranking, open_ranking, share_listed
-from ..side_by_side import system_named
+from ..side_by_side import names_of, system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
 from ..training_lists import learnt_by, learnt_by_ranking, read_training_list
 from ..work_lists import WorkList, read_work_list
-from .spec import RankingSpec, Spec
+from .spec import RankingSpec, Spec, check_names
 
 if TYPE_CHECKING:
     from ...encoder import Chroma, Encoder
@@ -146,6 +146,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     _check_that_rankings_are_there(spec)
     catalogue = open_catalogue(spec.catalogue, kind=spec.kind, subset=spec.subset)
     systems = [system_named(name) for name in spec.systems]
+    # A checkpoint's folder may be called otherwise than the checkpoint, so it's looked at again.
+    names = names_of(systems)
+    check_names([*names, *(ranking.name for ranking in spec.rankings)])
     encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
     embed = _embedder(encoder) if encoder is not None and spec.training else None
     given = [read_training_list(spec.training, embed=embed)] if spec.training else []
@@ -159,19 +162,19 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
-    for system in systems:
+    for system, name in zip(systems, names, strict=True):
         unit = progress_unit_of(system)
-        showing = progress_of(system.name, unit) if progress_of else nullcontext(None)
+        showing = progress_of(name, unit) if progress_of else nullcontext(None)
         with showing as progress:
             start = time.perf_counter()
             matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
             seconds = time.perf_counter() - start
         if isinstance(system, EncoderSystem) and duplicates is None:
             duplicates = near_duplicates_of(matrix, listed.performances)
-        outcomes.append(_outcome(system.name, system.parameters, matrix, listed, seconds))
+        outcomes.append(_outcome(name, system.parameters, matrix, listed, seconds))
     learnt = {
-        system.name: learnt_by(system.encoder.checkpoint)
-        for system in systems
+        name: learnt_by(system.encoder.checkpoint)
+        for system, name in zip(systems, names, strict=True)
         if isinstance(system, EncoderSystem)
     }
     for ranking, opened in rankings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from coverdex.benchmarks.report.comparison import compare, difference_of
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
+from coverdex.encoder import load_checkpoint, save_checkpoint
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
@@ -296,6 +298,23 @@ def test_a_ranking_that_does_not_fit_is_named_before_systems_run(
     """
     with pytest.raises(CoverdexError, match=name):
         run(read_spec(written(tmp_path, spec)))
+
+
+def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
+    other = replace(load_checkpoint("siamese-cnn"), name="coverdex-64", training_list=None)
+    save_checkpoint(other, tmp_path / "other")
+    save_checkpoint(other, tmp_path / "same")
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        systems = ["coverdex-64", "other"]
+    """
+    results = run(read_spec(written(tmp_path, spec)))
+    names = [load_checkpoint("coverdex-64").id, other.id]
+    assert [outcome.name for outcome in results.outcomes] == names
+    assert results.leakage.unknown == [other.id]
+    assert [shared.training for shared in results.leakage.trainings] == names[:1]
+    with pytest.raises(SpecError, match="two systems have one name"):
+        run(read_spec(written(tmp_path, spec.replace("coverdex-64", "same"))))
 
 
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):
