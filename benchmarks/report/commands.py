@@ -48,12 +48,13 @@ def run(
     from ...indexer.progress import shown_progress
     from ..drawing import require_matplotlib
     from . import run as running
-    from .folder import RESULTS, refuse_other_folder, write_report
+    from .folder import RESULTS, check_that_it_can_be_written, write_report
     from .spec import read_spec
 
-    refuse_other_folder(out)
     require_matplotlib()
-    results = running.run(read_spec(spec), progress_of=shown_progress)
+    asked = read_spec(spec)
+    check_that_it_can_be_written(out)
+    results = running.run(asked, progress_of=shown_progress)
     folder = write_report(results, out)
     if as_json:
         print((folder / RESULTS).read_text(encoding="utf-8"), end="")

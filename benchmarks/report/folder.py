@@ -9,19 +9,19 @@
         queries/NAME.parquet one row per query and system
         figures/*.png
 
-It is written beside its place and renamed when complete.
+It is written beside its place and renamed when complete; a symbolic link stays, and what it points to
+is replaced.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
-from ...search.durability import naming
+from ...search.durability import folder_in_the_making, publish_folder
 from .comparison import Comparison, compare
 from .figures import draw_all
 from .names import file_name
@@ -49,23 +49,35 @@ def write_report(results: Results, out: str | Path) -> Path:
 
     out = Path(out)
     refuse_other_folder(out)
-    new = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(new, ignore_errors=True)
-    with naming(out):
-        new.mkdir(parents=True)
-    (new / "queries").mkdir()
-    tables = query_tables(results)
-    for name, table in tables.items():
-        pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")
-    figures = draw_all(results.outcomes, new / "figures")
-    against = against_best(results, tables)
-    (new / "report.html").write_text(html(results, figures, against), encoding="utf-8")
-    (new / "report.md").write_text(markdown(results), encoding="utf-8")
-    document = json.dumps(as_document(results, against), indent=2, ensure_ascii=False, default=str)
-    (new / RESULTS).write_text(document + "\n", encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    new.rename(out)
+    with folder_in_the_making(out) as new:
+        (new / "queries").mkdir()
+        tables = query_tables(results)
+        for name, table in tables.items():
+            pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")
+        figures = draw_all(results.outcomes, new / "figures")
+        against = against_best(results, tables)
+        (new / "report.html").write_text(html(results, figures, against), encoding="utf-8")
+        (new / "report.md").write_text(markdown(results), encoding="utf-8")
+        content = as_document(results, against)
+        document = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        (new / RESULTS).write_text(document + "\n", encoding="utf-8")
+        publish_folder(new, out)
     return out
+
+
+def check_that_it_can_be_written(out: Path) -> None:
+    """Try to make a folder beside ``out``, before systems run whose results it is for.
+
+    Raises
+    ------
+    CoverdexError
+        If there is something at ``out`` that is no report.
+    OSError
+        If the disk refuses.
+    """
+    refuse_other_folder(out)
+    with folder_in_the_making(out):
+        pass
 
 
 def refuse_other_folder(out: Path) -> None:

@@ -337,6 +337,25 @@ def test_two_reports_compared(report):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
 
 
+def test_a_report_that_cannot_be_written_is_named_before_systems_run(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    (tmp_path / "a-file").touch()
+    arguments = ["run", str(report.parent / "spec.toml"), "--out", str(tmp_path / "a-file" / "out")]
+    with pytest.raises(OSError, match="a-file"):
+        CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+
+
+def test_a_report_takes_the_place_of_what_a_link_points_to(report, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    arguments = ["run", str(report.parent / "spec.toml"), "--out", str(tmp_path / "link")]
+    for _ in range(2):  # the second time there is a report
+        CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real" / "results.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
 def test_a_folder_that_is_no_report_is_left_alone(report, tmp_path):
     (tmp_path / "precious.txt").write_text("keep")
     spec = report.parent / "spec.toml"
