@@ -256,24 +256,19 @@ def describe(
 ) -> None:
     """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""
     from ..indexer import open_catalogue
-    from .dataset_reading import read_durations, read_track
-    from .drawing import require_matplotlib
+    from .dataset_reading import check_track, read_durations, read_track
+    from .drawing import make_folder, require_matplotlib
 
     if figures is None and track is not None:
         raise typer.BadParameter("--track says whose chroma is drawn, and goes with --figures")
     if figures is not None:
         require_matplotlib()
     catalogue = open_catalogue(path, kind=kind, subset=subset)
+    if figures is not None:
+        check_track(catalogue, track)  # before all files are read, which may take long
+        make_folder(figures, "--figures")
     durations = read_durations(catalogue) if read else {}
     description = _description(catalogue, durations)
-    if figures is not None:
-        from .dataset_figures import draw_chroma, draw_dataset
-
-        drawn = draw_dataset(description, catalogue.performances, durations, figures)
-        record, chroma = read_track(catalogue, track)
-        title = " · ".join(filter(None, (record.performance_id, record.title, record.artist)))
-        drawn.append(draw_chroma(chroma, figures / "chroma.png", title=title))
-        print(f"drew {', '.join(p.name for p in drawn)} in {figures}", file=sys.stderr)
     if as_json:
         document = {"catalogue": path, **description.summary()}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -283,6 +278,14 @@ def describe(
         from .dataset_table import dataset_table
 
         Console().print(dataset_table(description, title=path))
+    if figures is not None:
+        from .dataset_figures import draw_chroma, draw_dataset
+
+        drawn = draw_dataset(description, catalogue.performances, durations, figures)
+        record, chroma = read_track(catalogue, track)
+        title = " · ".join(filter(None, (record.performance_id, record.title, record.artist)))
+        drawn.append(draw_chroma(chroma, figures / "chroma.png", title=title))
+        print(f"drew {', '.join(p.name for p in drawn)} in {figures}", file=sys.stderr)
 
 
 def _description(catalogue: Catalogue, durations: Mapping[str, float]) -> DatasetDescription:

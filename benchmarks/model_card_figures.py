@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..encoder.errors import CoverdexError
+from .drawing import make_folder
 from .robustness import RobustnessRow, as_markdown, draw
 
 if TYPE_CHECKING:
@@ -39,21 +39,6 @@ def systems_markdown(results: Sequence[SystemResult]) -> str:
             f"| {evaluation.hits_at_1:.3f} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of the files, which is said before anything is measured if it can't be.
-
-    Raises
-    ------
-    CoverdexError
-        If there is a file of that name.
-    OSError
-        If the disk refuses.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise CoverdexError(f"{folder} is a file, and a folder is written; give another --out")
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_figures(

@@ -74,7 +74,8 @@ def evaluate_systems(
     from ...encoder import missing_references
     from ...indexer import open_catalogue
     from ...indexer.progress import shown_progress
-    from ..model_card_figures import make_folder, write_figures
+    from ..drawing import make_folder
+    from ..model_card_figures import write_figures
     from ..side_by_side import compare_systems, default_systems, system_named
 
     catalogue = open_catalogue(path, kind=kind, subset=subset, metadata=metadata)

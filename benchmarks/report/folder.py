@@ -9,8 +9,8 @@
         queries/NAME.parquet one row per query and system
         figures/*.png
 
-It is written beside its place and renamed when complete; a symbolic link stays, and what it points to
-is replaced.
+It is written beside its place and renamed when complete. A symbolic link stays one: what it points
+to is replaced.
 """
 
 from __future__ import annotations
