@@ -77,15 +77,22 @@ def compare(
 ) -> None:
     """Compare two systems query by query: differences with intervals, queries won and lost."""
     from . import comparison
-    from .folder import read_query_table
+    from .folder import read_n_candidates, read_query_table
 
     name_a, table_a = read_query_table(a, system_a)
     name_b, table_b = read_query_table(b, system_b)
     compared = comparison.compare(table_a, table_b)
+    n_a, n_b = read_n_candidates(a, name_a), read_n_candidates(b, name_b)
+    if n_a != n_b:
+        print(
+            f"NOT COMPARABLE: A ranks each query among {n_a:,} candidates and B among {n_b:,}, and "
+            "with fewer candidates every figure looks better; compare runs on one catalogue",
+            file=sys.stderr,
+        )
     if as_json:
         document = {
-            "a": {"report": str(a), "system": name_a},
-            "b": {"report": str(b), "system": name_b},
+            "a": {"report": str(a), "system": name_a, "n_candidates": n_a},
+            "b": {"report": str(b), "system": name_b, "n_candidates": n_b},
             **compared.summary(),
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))

@@ -145,13 +145,7 @@ def read_query_table(report: str | Path, system: str | None = None) -> tuple[str
     import pyarrow.parquet as pq
 
     report = Path(report)
-    if not (report / RESULTS).is_file():
-        raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
-    try:
-        document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
-        names = [outcome["system"] for outcome in document["systems"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(report / RESULTS, error) from error
+    names = [name for name, _ in _systems_of(report)]
     name = names[0] if system is None else system
     if name not in names:
         raise NotFoundError(f"{report} has no system {name!r}; it has {', '.join(names)}")
@@ -160,6 +154,25 @@ def read_query_table(report: str | Path, system: str | None = None) -> tuple[str
         return name, pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
+
+
+def read_n_candidates(report: str | Path, system: str) -> int:
+    """Read among how many candidates a system of a report ranked; as :func:`read_query_table`."""
+    return dict(_systems_of(Path(report)))[system] - 1
+
+
+def _systems_of(report: Path) -> list[tuple[str, int]]:
+    """Name the systems of a report, with the performances of their catalogue."""
+    if not (report / RESULTS).is_file():
+        raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
+    try:
+        document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
+        found = [(each["system"], each["counts"]["n_performances"]) for each in document["systems"]]
+        if not found:
+            raise ValueError("no system")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(report / RESULTS, error) from error
+    return found
 
 
 def _damaged(path: Path, error: Exception) -> CoverdexError:

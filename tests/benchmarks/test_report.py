@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -337,6 +338,21 @@ def test_two_reports_compared(report):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
 
 
+def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
+    smaller = tmp_path / "smaller"
+    shutil.copytree(report, smaller)
+    document = json.loads((smaller / "results.json").read_text())
+    for system in document["systems"]:
+        system["counts"]["n_performances"] -= 1
+    (smaller / "results.json").write_text(json.dumps(document))
+    same = CliRunner().invoke(benchmark, ["compare", str(report), str(report)])
+    assert "NOT COMPARABLE" not in same.stderr
+    result = CliRunner().invoke(benchmark, ["compare", str(report), str(smaller), "--json"])
+    assert "NOT COMPARABLE: A ranks each query among 13 candidates and B among 12" in result.stderr
+    compared = json.loads(result.stdout)
+    assert (compared["a"]["n_candidates"], compared["b"]["n_candidates"]) == (13, 12)
+
+
 def test_a_report_that_cannot_be_written_is_named_before_systems_run(report, tmp_path, monkeypatch):
     monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
     (tmp_path / "a-file").touch()
@@ -385,7 +401,9 @@ def test_a_report_needs_a_name(tmp_path, monkeypatch):
             refuse_other_folder(Path(out))
 
 
-@pytest.mark.parametrize("results", ["{", "{}", "[]", '{"systems": [{"system": "x"}]}'])
+@pytest.mark.parametrize(
+    "results", ["{", "{}", "[]", '{"systems": []}', '{"systems": [{"system": "x"}]}']
+)
 def test_a_damaged_report_is_named(tmp_path, results):
     (tmp_path / "results.json").write_text(results)
     with pytest.raises(CoverdexError, match="is not what a report holds"):
