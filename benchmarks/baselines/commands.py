@@ -18,6 +18,7 @@ from ...indexer.command_options import Subset
 
 if TYPE_CHECKING:
     from ...indexer import Catalogue
+    from ...indexer.rejection import Rejection
     from ..bootstrap import Interval
     from ..robustness import RobustnessRow
     from ..side_by_side import SystemResult
@@ -88,7 +89,7 @@ def evaluate_systems(
     try:
         results = compare_systems(catalogue, chosen, progress_of=shown_progress)
     finally:  # also where it ends in an error, which they may explain
-        _tell_rejections(catalogue)
+        tell_rejections(catalogue.rejections)
     changed_queries = _changed_queries(catalogue, chosen) if changed else {}
     document = _document(path, catalogue, results, changed_queries)
     if as_json:
@@ -101,9 +102,8 @@ def evaluate_systems(
         print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
 
 
-def _tell_rejections(catalogue: Catalogue) -> None:
+def tell_rejections(rejections: Sequence[Rejection]) -> None:
     """Say what could not be read, and why, for the first few."""
-    rejections = catalogue.rejections
     if rejections:
         print(f"{len(rejections)} performances could not be read:", file=sys.stderr)
     for rejection in rejections[:_REJECTIONS_SHOWN]:

@@ -46,6 +46,7 @@ def run(
 ) -> None:
     """Evaluate systems on a catalogue and write a report: tables, figures, a page, a JSON file."""
     from ...indexer.progress import shown_progress
+    from ..baselines.commands import tell_rejections
     from ..drawing import require_matplotlib
     from . import run as running
     from .folder import RESULTS, check_that_it_can_be_written, write_report
@@ -55,6 +56,7 @@ def run(
     asked = read_spec(spec)
     check_that_it_can_be_written(out)
     results = running.run(asked, progress_of=shown_progress)
+    tell_rejections(results.rejections)
     folder = write_report(results, out)
     if as_json:
         print((folder / RESULTS).read_text(encoding="utf-8"), end="")
@@ -126,6 +128,7 @@ def leakage(
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""
     from ...encoder import load_checkpoint
     from ...indexer import open_catalogue
+    from ..baselines.commands import tell_rejections
     from ..leakage import Known, check_leakage
     from ..near_duplicates import near_duplicates_among
     from ..training_lists import learnt_by, read_training_list
@@ -134,6 +137,7 @@ def leakage(
     embed = embedder_named(encoder) if encoder else None
     readings = open_catalogue(catalogue, kind=kind, subset=subset)
     known = [Known.of(record, chroma, embed) for record, chroma in readings]
+    tell_rejections(readings.rejections)
     duplicates = near_duplicates_among(known) if embed else None
     own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None
     seen = read_training_list(training, embed=embed) if training else own

@@ -39,6 +39,7 @@ from .spec import RankingSpec, Spec, check_names
 if TYPE_CHECKING:
     from ...encoder import Chroma, Encoder
     from ...indexer import Catalogue, PerformanceRecord
+    from ...indexer.rejection import Rejection
     from ..evaluation import Evaluation
     from ..leakage import Embed
 
@@ -112,6 +113,8 @@ class Results:
         One performance, for a picture.
     environment : dict
         When, on what, with which versions, at which commit.
+    rejections : list of Rejection
+        What could not be read, and why.
     """
 
     spec: Spec
@@ -122,6 +125,7 @@ class Results:
     outcomes: list[Outcome]
     example: tuple[PerformanceRecord, Chroma] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
 
 
 def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
@@ -153,7 +157,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     embed = _embedder(encoder) if encoder is not None and spec.training else None
     given = [read_training_list(spec.training, embed=embed)] if spec.training else []
     readings = list(catalogue) if systems else []
-    records = [record for record, _ in readings] if systems else list(catalogue.performances)
+    records = [record for record, _ in readings]
+    if not systems:
+        records = _records_for_rankings(spec, catalogue, progress_of)
     listed = WorkList([r.performance_id for r in records], [r.work_id for r in records])
     expected = read_work_list(spec.ids) if spec.ids else None
     check = check_protocol(protocol, listed, expected)
@@ -206,6 +212,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         outcomes,
         readings[0] if readings else None,
         environment(),
+        list(catalogue.rejections),
     )
 
 
@@ -272,7 +279,8 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
         if opened.listed.performances != listed.performances:
             raise CoverdexError(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
-                "the catalogue in their order; build it from this catalogue"
+                f"the catalogue in their order{_differing(opened.listed, listed)}; build it from "
+                "this catalogue, without what it cannot hold"
             )
         if opened.source.n != len(listed):
             raise CoverdexError(
@@ -281,6 +289,42 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
             )
         rankings.append((ranking, opened))
     return rankings
+
+
+def _differing(index: WorkList, catalogue: WorkList) -> str:
+    """Name one performance that the index lacks, or has and the catalogue hasn't."""
+    held, wanted = set(index.performances), set(catalogue.performances)
+    for what, ids in (("lacks", wanted - held), ("has also", held - wanted)):
+        if ids:
+            more = f" and {len(ids) - 1:,} more" if len(ids) > 1 else ""
+            return f" (it {what} {min(ids)}{more})"
+    return ""
+
+
+def _records_for_rankings(
+    spec: Spec, catalogue: Catalogue, progress_of: ProgressOf | None
+) -> list[PerformanceRecord]:
+    """Give the performances that rankings alone are evaluated on.
+
+    No chroma is read for them, unless an index lacks some: then it may be that these could not be
+    read when it was built, and what cannot be read is left out for all systems.
+    """
+    from ...search import Index
+
+    records = list(catalogue.performances)
+    held: set[str] = {record.performance_id for record in records}
+    for folder in (Path(ranking.path) for ranking in spec.rankings):
+        if folder.is_dir():
+            held &= set(Index.open(folder).performances.column("performance_id").to_pylist())
+    if len(held) == len(records):
+        return records
+    with progress_of("reading", "performances") if progress_of else nullcontext(None) as progress:
+        readable = []
+        for record, _ in catalogue:
+            readable.append(record)
+            if progress is not None:
+                progress(len(readable), len(records))
+    return readable
 
 
 def _check_that_rankings_are_there(spec: Spec) -> None:

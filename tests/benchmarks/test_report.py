@@ -23,7 +23,12 @@ from coverdex.benchmarks.report.spec import SpecError, read_spec
 from coverdex.encoder import load_checkpoint, save_checkpoint
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
-from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
+from coverdex.indexer import (
+    PerformanceRecord,
+    build_index,
+    open_catalogue,
+    write_parquet_catalogue,
+)
 from coverdex.search import write_index
 from typer.testing import CliRunner
 
@@ -336,6 +341,47 @@ def test_two_reports_compared(report):
     assert "better" in runner.invoke(benchmark, wanted).stdout
     with pytest.raises(NotFoundError, match="no system 'nobody'"):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
+
+
+@pytest.fixture
+def damaged(report, tmp_path):
+    """A catalogue of which one performance can't be read, and the index of the others."""
+    table = pq.read_table(report.parent / "catalogue.parquet")
+    frames = table.column("n_frames").to_pylist()
+    wrong = pa.array([1, *frames[1:]], pa.int32())
+    table = table.set_column(table.column_names.index("n_frames"), table.field("n_frames"), wrong)
+    pq.write_table(table, tmp_path / "damaged.parquet")
+    built = build_index(open_catalogue(tmp_path / "damaged.parquet"), tmp_path / "my.index")
+    assert len(built.rejections) == 1
+    spec = """
+        catalogue = "damaged.parquet"
+        [[rankings]]
+        name = "mine"
+        path = "my.index"
+    """
+    return written(tmp_path, spec)
+
+
+def test_an_index_fits_the_catalogue_of_which_it_holds_what_can_be_read(damaged):
+    results = run(read_spec(damaged))
+    assert results.listed.performances == NAMES[1:]
+    assert (results.n_rejected, results.rejections[0].performance) == (1, NAMES[0])
+
+
+def test_what_could_not_be_read_is_named(damaged, tmp_path):
+    for arguments in (
+        ["run", str(damaged), "--out", str(tmp_path / "out")],
+        ["leakage", str(tmp_path / "damaged.parquet")],
+    ):
+        told = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stderr
+        assert "1 performances could not be read" in told
+        assert NAMES[0] in told
+
+
+def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path):
+    spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
+    with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
+        run(read_spec(written(tmp_path, spec)))
 
 
 def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
