@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from .drawing import make_folder
@@ -88,9 +89,11 @@ def _made_of(document: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
     parameters = [system["parameters"] for system in document["systems"]]
     encoders = ", ".join(each["encoder_id"] for each in parameters if "encoder_id" in each)
+    named = "".join(f" -s {quote(system['system'])}" for system in document["systems"])
+    kind = "" if document["kind"] == "hpcp" else f" --kind {document['kind']}"
     changed = " --changed" if document["changed_queries"] else ""
     return (
-        f"`coverdex encoder evaluate {document['catalogue']}{changed}`; "
+        f"`coverdex encoder evaluate {quote(document['catalogue'])}{named}{kind}{changed}`; "
         f"{encoders or 'no encoder'}; "
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
         f"commit {commit[:12]}; {versions}; {environment['date'][:10]}.\n"

@@ -218,6 +218,8 @@ def test_one_command_gives_a_model_card_its_figures(folder: Path, tmp_path: Path
     assert "| 2DFTM |" in text
     assert "| excerpt 60 s |" in text
     assert document["systems"][0]["parameters"]["encoder_id"] in text
+    # The command gives these columns again, and not those of other systems.
+    assert f"`coverdex encoder evaluate {folder} -s coverdex-64 -s 2DFTM --changed`" in text
     assert (out / "coverdex-64-changed-queries.png").stat().st_size > 1000
 
 
