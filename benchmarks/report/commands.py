@@ -140,7 +140,7 @@ def leakage(
     tell_rejections(readings.rejections)
     duplicates = near_duplicates_among(known) if embed else None
     own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None
-    seen = read_training_list(training, embed=embed) if training else own
+    seen = read_training_list(training, embed=embed, kind=kind) if training else own
     found = check_leakage(
         known,
         [seen] if seen else [],

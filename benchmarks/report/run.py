@@ -155,7 +155,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     check_names([*names, *(ranking.name for ranking in spec.rankings)])
     encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
     embed = _embedder(encoder) if encoder is not None and spec.training else None
-    given = [read_training_list(spec.training, embed=embed)] if spec.training else []
+    given = (
+        [read_training_list(spec.training, embed=embed, kind=spec.kind)] if spec.training else []
+    )
     readings = list(catalogue) if systems else []
     records = [record for record, _ in readings]
     if not systems:
