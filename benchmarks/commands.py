@@ -113,15 +113,16 @@ def evaluate(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
             "MAP and MR1 need works with at least two performances"
         )
+    refused: OSError | IndexExistsError | None = None
     try:
         write_per_query(evaluation, opened.listed, figures)
         written = f"wrote {evaluation.counts.n_queries} queries to {figures}"
     except (OSError, IndexExistsError) as error:
-        if per_query is not None:
-            raise
         # Figures are worth more than the file: a ranking may lie where nothing can be written.
         written = f"every query's figures are not saved ({error}); name a file with --per-query"
-    print(written, file=sys.stderr)
+        refused = error if per_query is not None else None
+    if refused is None:
+        print(written, file=sys.stderr)
     listed = share_listed(opened, evaluation.queries)
     leakage = leakage_of_ranking(opened)
     also = {str(code): PUBLISHED_CODES[code](evaluation) for code in published or []}
@@ -136,10 +137,12 @@ def evaluate(
             "as_published": also,
         }
         print(json.dumps(document, indent=2))
-        return
-    _print_evaluation(evaluation, opened, check, listed, also)
-    if leakage is not None:
-        print(f"leakage: {leakage.verdict}")
+    else:
+        _print_evaluation(evaluation, opened, check, listed, also)
+        if leakage is not None:
+            print(f"leakage: {leakage.verdict}")
+    if refused is not None:
+        raise refused  # the file was asked for
 
 
 def _beside(ranking: Path) -> Path:
@@ -253,24 +256,19 @@ def describe(
 ) -> None:
     """Describe a catalogue: works, titles and artists that covers keep, years, what is missing."""
     from ..indexer import open_catalogue
-    from .dataset_reading import read_durations, read_track
-    from .drawing import require_matplotlib
+    from .dataset_reading import check_track, read_durations, read_track
+    from .drawing import make_folder, require_matplotlib
 
     if figures is None and track is not None:
         raise typer.BadParameter("--track says whose chroma is drawn, and goes with --figures")
     if figures is not None:
         require_matplotlib()
     catalogue = open_catalogue(path, kind=kind, subset=subset)
+    if figures is not None:
+        check_track(catalogue, track)  # before all files are read, which may take long
+        make_folder(figures, "--figures")
     durations = read_durations(catalogue) if read else {}
     description = _description(catalogue, durations)
-    if figures is not None:
-        from .dataset_figures import draw_chroma, draw_dataset
-
-        drawn = draw_dataset(description, catalogue.performances, durations, figures)
-        record, chroma = read_track(catalogue, track)
-        title = " · ".join(filter(None, (record.performance_id, record.title, record.artist)))
-        drawn.append(draw_chroma(chroma, figures / "chroma.png", title=title))
-        print(f"drew {', '.join(p.name for p in drawn)} in {figures}", file=sys.stderr)
     if as_json:
         document = {"catalogue": path, **description.summary()}
         print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -280,6 +278,14 @@ def describe(
         from .dataset_table import dataset_table
 
         Console().print(dataset_table(description, title=path))
+    if figures is not None:
+        from .dataset_figures import draw_chroma, draw_dataset
+
+        drawn = draw_dataset(description, catalogue.performances, durations, figures)
+        record, chroma = read_track(catalogue, track)
+        title = " · ".join(filter(None, (record.performance_id, record.title, record.artist)))
+        drawn.append(draw_chroma(chroma, figures / "chroma.png", title=title))
+        print(f"drew {', '.join(p.name for p in drawn)} in {figures}", file=sys.stderr)
 
 
 def _description(catalogue: Catalogue, durations: Mapping[str, float]) -> DatasetDescription:

@@ -39,8 +39,25 @@ def read_track(
     for record, chroma in catalogue:
         if performance_id in (None, record.performance_id):
             return record, chroma
+    raise _not_there(catalogue, performance_id)
+
+
+def check_track(catalogue: Catalogue, performance_id: str | None) -> None:
+    """Look for a performance without reading any; nothing to look for if no id is given.
+
+    Raises
+    ------
+    NotFoundError
+        If the catalogue has none of that id.
+    """
+    known = (record.performance_id for record in catalogue.performances)
+    if performance_id is not None and performance_id not in known:
+        raise _not_there(catalogue, performance_id)
+
+
+def _not_there(catalogue: Catalogue, performance_id: str | None) -> NotFoundError:
     there = [record.performance_id for record in catalogue.performances[:3]]
-    raise NotFoundError(
+    return NotFoundError(
         f"{catalogue.source} has no readable performance {performance_id or ''}".rstrip()
         + (f"; give an id such as {', '.join(there)}" if there else "")
     )

@@ -36,6 +36,27 @@ def require_matplotlib() -> None:
         )
 
 
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make a folder for figures, for commands that would find out after hours that they can't.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    option : str
+        By which it was given, for the message.
+
+    Raises
+    ------
+    CoverdexError
+        If there is a file of that name.
+    OSError
+        If the disk refuses.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CoverdexError(f"{folder} is a file, and a folder is written; give another {option}")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iterator[Any]:
     """Give an empty figure (size in inches) and write it to ``path`` (PNG) at the end.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Embed = Callable[[Chroma], NDArray[np.float32] | None]
 
-#: Titles of one word this short are too common to mean anything.
+#: Titles of fewer letters than this are too common to mean anything.
 _SHORTEST_TITLE = 3
 _ARTICLES = ("a", "an", "the")
 

@@ -15,8 +15,10 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from .drawing import make_folder
 from .robustness import RobustnessRow, as_markdown, draw
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def systems_markdown(results: Sequence[SystemResult]) -> str:
     for result in results:
         evaluation, intervals = result.evaluation, result.intervals
         lines.append(
-            f"| {result.system.name} | {evaluation.map:.3f}{_interval(intervals['map'], 2)} "
+            f"| {result.name} | {evaluation.map:.3f}{_interval(intervals['map'], 2)} "
             f"| {evaluation.mr1:.1f}{_interval(intervals['mr1'], 1)} "
             f"| {evaluation.hits_at_1:.3f} |"
         )
@@ -59,7 +61,7 @@ def write_figures(
     changed_queries : mapping
         Empty where changes were not measured.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     as_json = folder / "evaluation.json"
     as_json.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     counts = results[0].evaluation.counts
@@ -87,9 +89,11 @@ def _made_of(document: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
     parameters = [system["parameters"] for system in document["systems"]]
     encoders = ", ".join(each["encoder_id"] for each in parameters if "encoder_id" in each)
+    named = "".join(f" -s {quote(system['system'])}" for system in document["systems"])
+    kind = "" if document["kind"] == "hpcp" else f" --kind {document['kind']}"
     changed = " --changed" if document["changed_queries"] else ""
     return (
-        f"`coverdex encoder evaluate {document['catalogue']}{changed}`; "
+        f"`coverdex encoder evaluate {quote(document['catalogue'])}{named}{kind}{changed}`; "
         f"{encoders or 'no encoder'}; "
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
         f"commit {commit[:12]}; {versions}; {environment['date'][:10]}.\n"

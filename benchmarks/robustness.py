@@ -8,7 +8,7 @@ the unchanged others. What a change does:
 * ``excerpt``: so many seconds from the middle of the performance;
 * ``duration``: the first part of the performance, as a share of the whole;
 * ``noise``: to every value a random one is added, uniform from 0 to so many times the mean frame's
-  peak, and each frame is divided by its peak again.
+  peak, and each frame is scaled back to the peak that it had.
 
 A performance or a changed query without an embedding (silence) is ranked last, as everywhere.
 

@@ -52,6 +52,8 @@ class SystemResult:
         Wall-clock time from chroma in memory to the similarity matrix.
     leakage : Leakage or None
         What an encoder has learnt from of this catalogue, by id and title; None for the others.
+    distinct_name : str or None
+        What tables call it where several encoders bear its name; see :func:`names_of`.
     """
 
     system: System
@@ -59,11 +61,17 @@ class SystemResult:
     intervals: dict[str, Interval | None]
     seconds: float
     leakage: Leakage | None = None
+    distinct_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What tables call the system."""
+        return self.distinct_name or self.system.name
 
     def summary(self) -> dict[str, Any]:
         """Give the figures for JSON."""
         return {
-            "system": self.system.name,
+            "system": self.name,
             "parameters": dict(self.system.parameters),
             **self.evaluation.summary(),
             "intervals_95": {
@@ -90,6 +98,15 @@ def system_named(name: str) -> System:
     from .encoder_system import EncoderSystem
 
     return EncoderSystem(Encoder.load(name))
+
+
+def names_of(systems: Sequence[System]) -> list[str]:
+    """Name systems; encoders that share a name, such as two runs of one training, by their ids."""
+    names = [system.name for system in systems]
+    return [
+        str(system.parameters.get("encoder_id", name)) if names.count(name) > 1 else name
+        for system, name in zip(systems, names, strict=True)
+    ]
 
 
 def default_systems() -> list[System]:
@@ -137,9 +154,10 @@ def compare_systems(
             "give a catalogue whose works have two performances or more"
         )
     results = []
-    for system in systems:
+    systems = list(systems)
+    for system, name in zip(systems, names_of(systems), strict=True):
         unit = progress_unit_of(system)
-        showing = progress_of(system.name, unit) if progress_of else nullcontext(None)
+        showing = progress_of(name, unit) if progress_of else nullcontext(None)
         with showing as progress:
             start = time.perf_counter()
             similarities = system.similarity_matrix(chromas, progress=progress)
@@ -147,7 +165,7 @@ def compare_systems(
         evaluation = evaluate(similarities, works)
         intervals = intervals_by_work(evaluation, works)
         leakage = leakage_of_system(system, [record for record, _ in records_and_chroma])
-        results.append(SystemResult(system, evaluation, intervals, seconds, leakage))
+        results.append(SystemResult(system, evaluation, intervals, seconds, leakage, name))
     return results
 
 

@@ -13,6 +13,7 @@ marked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +34,17 @@ class SimilarityProfile:
 
     Parameters
     ----------
-    covers : array, shape (n_pairs,)
-        Similarity of every query to each of its covers; ``-inf`` where a run leaves it out.
-    others : array
+    covers : array, shape (n_pairs,), float64
+        Similarity of every query to each of its covers; ``-inf`` where a run leaves it out. Of this
+        precision because scores of a run may be, and must not tie here where they don't there.
+    others : array, float64
         Similarities to other candidates: a sample, the same number for each query.
     occurrences : array, shape (n,), int64
         How many queries have each performance among their first 10.
     """
 
-    covers: NDArray[np.float32]
-    others: NDArray[np.float32]
+    covers: NDArray[np.float64]
+    others: NDArray[np.float64]
     occurrences: NDArray[np.int64]
 
     @property
@@ -89,28 +91,28 @@ def similarity_profile(
     queries = cliques.queries
     per_query = max(1, N_OTHERS // max(1, queries.size))
     occurrences = np.zeros(source.n, dtype=np.int64)
-    covers: list[NDArray[np.float32]] = []
-    others: list[NDArray[np.float32]] = []
+    covers: list[NDArray[np.float64]] = []
+    others: list[NDArray[np.float64]] = []
     step = max(1, _BLOCK_BYTES // (4 * max(1, source.n)))
     for start in range(0, queries.size, step):
         chunk = queries[start : start + step]
         for query, row in zip(chunk, source.rows(chunk), strict=True):
             of_work = cliques.members[cliques.work_of[query]]
-            covers.append(row[of_work[of_work != query]].astype(np.float32))
+            covers.append(row[of_work[of_work != query]].astype(np.float64))
             rest = np.ones(source.n, dtype=bool)
             rest[of_work] = False
             candidates = np.flatnonzero(rest)
             others.append(
-                row[rng.choice(candidates, per_query)].astype(np.float32)
+                row[rng.choice(candidates, per_query)].astype(np.float64)
                 if candidates.size
-                else row[:0].astype(np.float32)
+                else row[:0].astype(np.float64)
             )
             occurrences[_nearest(row, int(query), k)] += 1
-    joined = [np.concatenate(x) if x else np.empty(0, np.float32) for x in (covers, others)]
+    joined = [np.concatenate(x) if x else np.empty(0, np.float64) for x in (covers, others)]
     return SimilarityProfile(joined[0], joined[1], occurrences)
 
 
-def _nearest(row: NDArray[np.float32], query: int, k: int) -> NDArray[np.int64]:
+def _nearest(row: NDArray[Any], query: int, k: int) -> NDArray[np.int64]:
     others = np.delete(np.arange(row.size), query)
     values = row[others]
     if others.size <= k:

@@ -76,7 +76,9 @@ def _leakage(catalogue: list[Known], learnt: Learnt | None, encoder_id: str) -> 
     return check_leakage(catalogue, [learnt])
 
 
-def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learnt:
+def read_training_list(
+    path: str | Path, *, embed: Embed | None = None, kind: str = "hpcp"
+) -> Learnt:
     """Read what an encoder was trained on from a file.
 
     Parameters
@@ -87,6 +89,8 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
         chroma is then compared too.
     embed : callable, optional
         From chroma to an embedding, for catalogues.
+    kind : str, default "hpcp"
+        Which chroma of a catalogue to read: that of the catalogue that it is compared with.
 
     Raises
     ------
@@ -111,7 +115,9 @@ def read_training_list(path: str | Path, *, embed: Embed | None = None) -> Learn
             )
         from ..indexer import open_catalogue
 
-        known = [Known.of(record, chroma, embed) for record, chroma in open_catalogue(path)]
+        known = [
+            Known.of(record, chroma, embed) for record, chroma in open_catalogue(path, kind=kind)
+        ]
     else:
         known = [_known(row) for row in rows]
     return Learnt(str(path), known)

@@ -30,7 +30,7 @@ from .all_pairs import upper_rows
 from .cross_recurrence import cross_recurrence
 from .delay_embedding import n_states
 from .frame_grid import Aggregation, at_least, at_rate
-from .system import Progress, parameters_of
+from .system import Progress, parameters_of, require, require_pairing, require_shared
 from .transposition import best_transpositions, global_profile
 
 Engine = Literal["auto", "compiled", "numpy"]
@@ -83,6 +83,11 @@ class CrossRecurrenceAligner:
         "compiled" needs numba; "auto" takes it where it is installed. Both give the same scores.
     n_threads : int, optional
         Threads to share the queries; as many as there are cores if not given.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is out of its range.
     """
 
     rate: float = 2.0
@@ -99,6 +104,17 @@ class CrossRecurrenceAligner:
     name: ClassVar[str]
     progress_unit: ClassVar[str] = "pairs"
     long_gaps: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        require_shared(self)
+        require_pairing(self)
+        require(self, "dimension", self.dimension >= 1, "1 frame or more")
+        require(self, "delay", self.delay >= 1, "1 frame or more")
+        require(self, "kappa", 0 <= self.kappa <= 1, "a fraction, 0 to 1")
+        require(self, "onset", self.onset >= 0, "a cost of 0 or more")
+        require(self, "extension", self.extension >= 0, "a cost of 0 or more")
+        known = ("auto", "compiled", "numpy")
+        require(self, "engine", self.engine in known, "auto, compiled or numpy")
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ...indexer.command_options import Subset
 
 if TYPE_CHECKING:
     from ...indexer import Catalogue
+    from ...indexer.rejection import Rejection
     from ..bootstrap import Interval
     from ..robustness import RobustnessRow
     from ..side_by_side import SystemResult
@@ -74,6 +75,8 @@ def evaluate_systems(
     from ...encoder import missing_references
     from ...indexer import open_catalogue
     from ...indexer.progress import shown_progress
+    from ..drawing import make_folder
+    from ..model_card_figures import write_figures
     from ..side_by_side import compare_systems, default_systems, system_named
 
     catalogue = open_catalogue(path, kind=kind, subset=subset, metadata=metadata)
@@ -81,27 +84,26 @@ def evaluate_systems(
         for name, how in missing_references().items():
             print(f"no column for {name}: {how} with --system", file=sys.stderr)
     chosen = [system_named(name) for name in systems] if systems else default_systems()
+    if out is not None:
+        make_folder(out)  # before the aligners take their hours
     try:
         results = compare_systems(catalogue, chosen, progress_of=shown_progress)
     finally:  # also where it ends in an error, which they may explain
-        _tell_rejections(catalogue)
+        tell_rejections(catalogue.rejections)
     changed_queries = _changed_queries(catalogue, chosen) if changed else {}
     document = _document(path, catalogue, results, changed_queries)
-    if out is not None:
-        from ..model_card_figures import write_figures
-
-        written = write_figures(out, document, results, changed_queries)
-        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
     if as_json:
         print(json.dumps(document, ensure_ascii=False, indent=2))
     else:
         _print_table(results)
         _print_changed(changed_queries)
+    if out is not None:  # last: what is printed is not lost where the disk refuses
+        written = write_figures(out, document, results, changed_queries)
+        print(f"wrote {', '.join(map(str, written))}", file=sys.stderr)
 
 
-def _tell_rejections(catalogue: Catalogue) -> None:
+def tell_rejections(rejections: Sequence[Rejection]) -> None:
     """Say what could not be read, and why, for the first few."""
-    rejections = catalogue.rejections
     if rejections:
         print(f"{len(rejections)} performances could not be read:", file=sys.stderr)
     for rejection in rejections[:_REJECTIONS_SHOWN]:
@@ -117,15 +119,14 @@ def _changed_queries(
     from ...indexer.progress import shown_progress
     from ..encoder_system import EncoderSystem
     from ..robustness import measure_robustness
+    from ..side_by_side import names_of
 
     performances = [(record.work_id, chroma) for record, chroma in catalogue]
     rows = {}
-    for system in systems:
+    for system, name in zip(systems, names_of(systems), strict=True):
         if isinstance(system, EncoderSystem):
-            with shown_progress(f"{system.name}, changed", "changes") as progress:
-                rows[system.name] = measure_robustness(
-                    system.encoder, performances, progress=progress
-                )
+            with shown_progress(f"{name}, changed", "changes") as progress:
+                rows[name] = measure_robustness(system.encoder, performances, progress=progress)
     return rows
 
 
@@ -171,13 +172,13 @@ def _print_table(results: list[SystemResult]) -> None:
         f"{counts.n_queries} queries",
         caption="95% intervals by bootstrap over works; smaller MR1 is better",
     )
-    table.add_column("System", no_wrap=True)
+    table.add_column("System", overflow="fold")
     for heading in ("MAP", "95%", "MR1", "95%", "Hits@1", "Seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         evaluation, intervals = result.evaluation, result.intervals
         table.add_row(
-            result.system.name,
+            result.name,
             f"{evaluation.map:.3f}",
             _interval(intervals["map"], 2),
             f"{evaluation.mr1:.1f}",
@@ -189,9 +190,7 @@ def _print_table(results: list[SystemResult]) -> None:
     console.print(table)
     for result in results:
         if result.leakage is not None:
-            console.print(
-                f"{result.system.name}: {result.leakage.verdict}", highlight=False, markup=False
-            )
+            console.print(f"{result.name}: {result.leakage.verdict}", highlight=False, markup=False)
 
 
 def _interval(interval: Interval | None, digits: int) -> str:

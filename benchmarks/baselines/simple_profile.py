@@ -34,7 +34,7 @@ from ...encoder.chroma import Chroma
 from .all_pairs import upper_rows
 from .delay_embedding import squared_distances
 from .frame_grid import Aggregation, at_least, at_rate
-from .system import Progress, parameters_of
+from .system import Progress, parameters_of, require, require_pairing, require_shared
 from .transposition import best_transpositions, global_profile
 
 
@@ -56,6 +56,11 @@ class SiMPle:
         How many of the best transpositions to try, 1 to 12; the closest counts.
     n_threads : int, optional
         Threads to share the queries; as many as there are cores if not given.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is out of its range.
     """
 
     rate: float = 2.0
@@ -67,6 +72,12 @@ class SiMPle:
 
     name: ClassVar[str] = "SiMPle"
     progress_unit: ClassVar[str] = "pairs"
+
+    def __post_init__(self) -> None:
+        require_shared(self)
+        require_pairing(self)
+        fits = self.subsequence_length >= 1
+        require(self, "subsequence_length", fits, "1 frame or more")
 
     @property
     def parameters(self) -> dict[str, Any]:

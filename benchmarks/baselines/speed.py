@@ -27,6 +27,9 @@ from .dmax import Dmax
 from .qmax import Qmax
 from .simple_profile import SiMPle
 
+#: The least that each option takes; of fewer than 10 frames essentia makes no states.
+LEAST = {"frames": 10, "performances": 1, "rounds": 1, "catalogue": 0}
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -184,6 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args(arguments)
+    for name, least in LEAST.items():
+        if getattr(asked, name) < least:
+            parser.error(f"--{name} is {getattr(asked, name)}; give {least} or more")
     from ..report.run import environment  # which imports the baselines
 
     speeds = measure(n_frames=asked.frames, n_performances=asked.performances, rounds=asked.rounds)

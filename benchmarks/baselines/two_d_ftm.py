@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from ...encoder.chroma import N_PITCH_CLASSES, Chroma
 from .beat_grid import beat_grid
 from .frame_grid import Aggregation, aggregate, fixed_grid
-from .system import Progress, parameters_of
+from .system import Progress, parameters_of, require, require_shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,11 @@ class TwoDFTM:
         Exponent of the expansion.
     log_compression : float, optional
         The factor C of ``log(1 + C x)``; none as in the paper.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is out of its range.
     """
 
     n_components: int | None = 50
@@ -71,6 +76,16 @@ class TwoDFTM:
     log_compression: float | None = None
 
     name: ClassVar[str] = "2DFTM"
+
+    def __post_init__(self) -> None:
+        require_shared(self)
+        kept, factor = self.n_components, self.log_compression
+        require(self, "n_components", kept is None or kept >= 1, "1 or more, or None")
+        require(self, "grid", self.grid in ("beats", "fixed"), "beats or fixed")
+        require(self, "patch_length", self.patch_length >= 1, "1 beat or more")
+        require(self, "power", self.power > 0, "an exponent above 0")
+        fits = factor is None or factor > 0
+        require(self, "log_compression", fits, "a factor above 0, or None")
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -46,14 +46,17 @@ def run(
 ) -> None:
     """Evaluate systems on a catalogue and write a report: tables, figures, a page, a JSON file."""
     from ...indexer.progress import shown_progress
+    from ..baselines.commands import tell_rejections
     from ..drawing import require_matplotlib
     from . import run as running
-    from .folder import RESULTS, refuse_other_folder, write_report
+    from .folder import RESULTS, check_that_it_can_be_written, write_report
     from .spec import read_spec
 
-    refuse_other_folder(out)
     require_matplotlib()
-    results = running.run(read_spec(spec), progress_of=shown_progress)
+    asked = read_spec(spec)
+    check_that_it_can_be_written(out)
+    results = running.run(asked, progress_of=shown_progress)
+    tell_rejections(results.rejections)
     folder = write_report(results, out)
     if as_json:
         print((folder / RESULTS).read_text(encoding="utf-8"), end="")
@@ -76,15 +79,22 @@ def compare(
 ) -> None:
     """Compare two systems query by query: differences with intervals, queries won and lost."""
     from . import comparison
-    from .folder import read_query_table
+    from .folder import read_n_candidates, read_query_table
 
     name_a, table_a = read_query_table(a, system_a)
     name_b, table_b = read_query_table(b, system_b)
     compared = comparison.compare(table_a, table_b)
+    n_a, n_b = read_n_candidates(a, name_a), read_n_candidates(b, name_b)
+    if n_a != n_b:
+        print(
+            f"NOT COMPARABLE: A ranks each query among {n_a:,} candidates and B among {n_b:,}, and "
+            "with fewer candidates every figure looks better; compare runs on one catalogue",
+            file=sys.stderr,
+        )
     if as_json:
         document = {
-            "a": {"report": str(a), "system": name_a},
-            "b": {"report": str(b), "system": name_b},
+            "a": {"report": str(a), "system": name_a, "n_candidates": n_a},
+            "b": {"report": str(b), "system": name_b, "n_candidates": n_b},
             **compared.summary(),
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
@@ -118,6 +128,7 @@ def leakage(
     """Look for works and recordings that are in a training list too, or in the catalogue twice."""
     from ...encoder import load_checkpoint
     from ...indexer import open_catalogue
+    from ..baselines.commands import tell_rejections
     from ..leakage import Known, check_leakage
     from ..near_duplicates import near_duplicates_among
     from ..training_lists import learnt_by, read_training_list
@@ -126,9 +137,10 @@ def leakage(
     embed = embedder_named(encoder) if encoder else None
     readings = open_catalogue(catalogue, kind=kind, subset=subset)
     known = [Known.of(record, chroma, embed) for record, chroma in readings]
+    tell_rejections(readings.rejections)
     duplicates = near_duplicates_among(known) if embed else None
     own = learnt_by(load_checkpoint(encoder)) if encoder and not training else None
-    seen = read_training_list(training, embed=embed) if training else own
+    seen = read_training_list(training, embed=embed, kind=kind) if training else own
     found = check_leakage(
         known,
         [seen] if seen else [],

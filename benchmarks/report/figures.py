@@ -194,7 +194,7 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
     return path
 
 
-def _bins(covers: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+def _bins(covers: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Edges that hold all of a few hundred values, and of more all but a few outliers.
 
     Outliers would squeeze the rest together. As many edges as the covers, of which there are fewer,

@@ -9,19 +9,19 @@
         queries/NAME.parquet one row per query and system
         figures/*.png
 
-It is written beside its place and renamed when complete.
+It is written beside its place and renamed when complete. A symbolic link stays one: what it points
+to is replaced.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
-from ...search.durability import naming
+from ...search.durability import folder_in_the_making, publish_folder
 from .comparison import Comparison, compare
 from .figures import draw_all
 from .names import file_name
@@ -49,23 +49,35 @@ def write_report(results: Results, out: str | Path) -> Path:
 
     out = Path(out)
     refuse_other_folder(out)
-    new = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(new, ignore_errors=True)
-    with naming(out):
-        new.mkdir(parents=True)
-    (new / "queries").mkdir()
-    tables = query_tables(results)
-    for name, table in tables.items():
-        pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")
-    figures = draw_all(results.outcomes, new / "figures")
-    against = against_best(results, tables)
-    (new / "report.html").write_text(html(results, figures, against), encoding="utf-8")
-    (new / "report.md").write_text(markdown(results), encoding="utf-8")
-    document = json.dumps(as_document(results, against), indent=2, ensure_ascii=False, default=str)
-    (new / RESULTS).write_text(document + "\n", encoding="utf-8")
-    shutil.rmtree(out, ignore_errors=True)
-    new.rename(out)
+    with folder_in_the_making(out) as new:
+        (new / "queries").mkdir()
+        tables = query_tables(results)
+        for name, table in tables.items():
+            pq.write_table(table, new / "queries" / f"{file_name(name)}.parquet")
+        figures = draw_all(results.outcomes, new / "figures")
+        against = against_best(results, tables)
+        (new / "report.html").write_text(html(results, figures, against), encoding="utf-8")
+        (new / "report.md").write_text(markdown(results), encoding="utf-8")
+        content = as_document(results, against)
+        document = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+        (new / RESULTS).write_text(document + "\n", encoding="utf-8")
+        publish_folder(new, out)
     return out
+
+
+def check_that_it_can_be_written(out: Path) -> None:
+    """Try to make a folder beside ``out``, before systems run whose results it is for.
+
+    Raises
+    ------
+    CoverdexError
+        If there is something at ``out`` that is no report.
+    OSError
+        If the disk refuses.
+    """
+    refuse_other_folder(out)
+    with folder_in_the_making(out):
+        pass
 
 
 def refuse_other_folder(out: Path) -> None:
@@ -133,13 +145,7 @@ def read_query_table(report: str | Path, system: str | None = None) -> tuple[str
     import pyarrow.parquet as pq
 
     report = Path(report)
-    if not (report / RESULTS).is_file():
-        raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
-    try:
-        document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
-        names = [outcome["system"] for outcome in document["systems"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(report / RESULTS, error) from error
+    names = [name for name, _ in _systems_of(report)]
     name = names[0] if system is None else system
     if name not in names:
         raise NotFoundError(f"{report} has no system {name!r}; it has {', '.join(names)}")
@@ -148,6 +154,25 @@ def read_query_table(report: str | Path, system: str | None = None) -> tuple[str
         return name, pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
+
+
+def read_n_candidates(report: str | Path, system: str) -> int:
+    """Read among how many candidates a system of a report ranked; as :func:`read_query_table`."""
+    return dict(_systems_of(Path(report)))[system] - 1
+
+
+def _systems_of(report: Path) -> list[tuple[str, int]]:
+    """Name the systems of a report, with the performances of their catalogue."""
+    if not (report / RESULTS).is_file():
+        raise NotFoundError(f"no report at {report}; make one with 'coverdex benchmark run'")
+    try:
+        document = json.loads((report / RESULTS).read_text(encoding="utf-8"))
+        found = [(each["system"], each["counts"]["n_performances"]) for each in document["systems"]]
+        if not found:
+            raise ValueError("no system")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(report / RESULTS, error) from error
+    return found
 
 
 def _damaged(path: Path, error: Exception) -> CoverdexError:

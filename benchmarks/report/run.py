@@ -29,16 +29,17 @@ from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
 from ..published_codes import PUBLISHED_CODES
 from ..rankings import Ranking, open_ranking, share_listed
-from ..side_by_side import system_named
+from ..side_by_side import names_of, system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
 from ..training_lists import learnt_by, learnt_by_ranking, read_training_list
 from ..work_lists import WorkList, read_work_list
-from .spec import RankingSpec, Spec
+from .spec import RankingSpec, Spec, check_names
 
 if TYPE_CHECKING:
     from ...encoder import Chroma, Encoder
     from ...indexer import Catalogue, PerformanceRecord
+    from ...indexer.rejection import Rejection
     from ..evaluation import Evaluation
     from ..leakage import Embed
 
@@ -112,6 +113,8 @@ class Results:
         One performance, for a picture.
     environment : dict
         When, on what, with which versions, at which commit.
+    rejections : list of Rejection
+        What could not be read, and why.
     """
 
     spec: Spec
@@ -122,6 +125,7 @@ class Results:
     outcomes: list[Outcome]
     example: tuple[PerformanceRecord, Chroma] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
 
 
 def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
@@ -146,11 +150,18 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     _check_that_rankings_are_there(spec)
     catalogue = open_catalogue(spec.catalogue, kind=spec.kind, subset=spec.subset)
     systems = [system_named(name) for name in spec.systems]
+    # A checkpoint's folder may be called otherwise than the checkpoint, so it's looked at again.
+    names = names_of(systems)
+    check_names([*names, *(ranking.name for ranking in spec.rankings)])
     encoder = next((s.encoder for s in systems if isinstance(s, EncoderSystem)), None)
     embed = _embedder(encoder) if encoder is not None and spec.training else None
-    given = [read_training_list(spec.training, embed=embed)] if spec.training else []
+    given = (
+        [read_training_list(spec.training, embed=embed, kind=spec.kind)] if spec.training else []
+    )
     readings = list(catalogue) if systems else []
-    records = [record for record, _ in readings] if systems else list(catalogue.performances)
+    records = [record for record, _ in readings]
+    if not systems:
+        records = _records_for_rankings(spec, catalogue, progress_of)
     listed = WorkList([r.performance_id for r in records], [r.work_id for r in records])
     expected = read_work_list(spec.ids) if spec.ids else None
     check = check_protocol(protocol, listed, expected)
@@ -159,19 +170,19 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
-    for system in systems:
+    for system, name in zip(systems, names, strict=True):
         unit = progress_unit_of(system)
-        showing = progress_of(system.name, unit) if progress_of else nullcontext(None)
+        showing = progress_of(name, unit) if progress_of else nullcontext(None)
         with showing as progress:
             start = time.perf_counter()
             matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
             seconds = time.perf_counter() - start
         if isinstance(system, EncoderSystem) and duplicates is None:
             duplicates = near_duplicates_of(matrix, listed.performances)
-        outcomes.append(_outcome(system.name, system.parameters, matrix, listed, seconds))
+        outcomes.append(_outcome(name, system.parameters, matrix, listed, seconds))
     learnt = {
-        system.name: learnt_by(system.encoder.checkpoint)
-        for system in systems
+        name: learnt_by(system.encoder.checkpoint)
+        for system, name in zip(systems, names, strict=True)
         if isinstance(system, EncoderSystem)
     }
     for ranking, opened in rankings:
@@ -203,6 +214,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         outcomes,
         readings[0] if readings else None,
         environment(),
+        list(catalogue.rejections),
     )
 
 
@@ -269,7 +281,8 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
         if opened.listed.performances != listed.performances:
             raise CoverdexError(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
-                "the catalogue in their order; build it from this catalogue"
+                f"the catalogue in their order{_differing(opened.listed, listed)}; build it from "
+                "this catalogue, without what it cannot hold"
             )
         if opened.source.n != len(listed):
             raise CoverdexError(
@@ -278,6 +291,42 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
             )
         rankings.append((ranking, opened))
     return rankings
+
+
+def _differing(index: WorkList, catalogue: WorkList) -> str:
+    """Name one performance that the index lacks, or has and the catalogue hasn't."""
+    held, wanted = set(index.performances), set(catalogue.performances)
+    for what, ids in (("lacks", wanted - held), ("has also", held - wanted)):
+        if ids:
+            more = f" and {len(ids) - 1:,} more" if len(ids) > 1 else ""
+            return f" (it {what} {min(ids)}{more})"
+    return ""
+
+
+def _records_for_rankings(
+    spec: Spec, catalogue: Catalogue, progress_of: ProgressOf | None
+) -> list[PerformanceRecord]:
+    """Give the performances that rankings alone are evaluated on.
+
+    No chroma is read for them, unless an index lacks some: then it may be that these could not be
+    read when it was built, and what cannot be read is left out for all systems.
+    """
+    from ...search import Index
+
+    records = list(catalogue.performances)
+    held: set[str] = {record.performance_id for record in records}
+    for folder in (Path(ranking.path) for ranking in spec.rankings):
+        if folder.is_dir():
+            held &= set(Index.open(folder).performances.column("performance_id").to_pylist())
+    if len(held) == len(records):
+        return records
+    with progress_of("reading", "performances") if progress_of else nullcontext(None) as progress:
+        readable = []
+        for record, _ in catalogue:
+            readable.append(record)
+            if progress is not None:
+                progress(len(readable), len(records))
+    return readable
 
 
 def _check_that_rankings_are_there(spec: Spec) -> None:

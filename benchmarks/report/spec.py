@@ -25,7 +25,7 @@ folder. The rows of a matrix stand in the order of the catalogue: sorted by perf
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,24 @@ class Spec:
             raise SpecError('the specification names no system; add systems = ["coverdex-64"]')
         if self.ids is not None and self.protocol == "any":
             raise SpecError("ids is the list of a protocol; say of which with protocol")
-        if len(set(names)) != len(names):
-            raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
-        if len({file_name(name).lower() for name in names}) != len(names):
-            raise SpecError(
-                f"the names {', '.join(names)} differ only in what a file's name leaves out, and "
-                "the report has a file for each; rename one"
-            )
+        check_names(names)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise where two systems could not be told apart in a report, or would have one file.
+
+    Raises
+    ------
+    SpecError
+        If two have one name, or names of one file.
+    """
+    if len(set(names)) != len(names):
+        raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
+    if len({file_name(name).lower() for name in names}) != len(names):
+        raise SpecError(
+            f"the names {', '.join(names)} differ only in what a file's name leaves out, and "
+            "the report has a file for each; rename one"
+        )
 
 
 def read_spec(path: str | Path) -> Spec:

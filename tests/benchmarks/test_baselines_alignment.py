@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from coverdex.benchmarks.baselines import Dmax, Qmax, System
+from coverdex.benchmarks.baselines import Dmax, Qmax, SiMPle, System, TwoDFTM
 from coverdex.benchmarks.baselines import aligner as aligner_module
 from coverdex.benchmarks.baselines.aligner import CrossRecurrenceAligner
 from coverdex.benchmarks.baselines.cross_recurrence import mutual_neighbours, n_neighbours
 from coverdex.benchmarks.baselines.dmax import dmax_paths
 from coverdex.benchmarks.baselines.qmax import qmax_paths
+from coverdex.benchmarks.baselines.system import InvalidParameterError
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError
 from hypothesis import given, settings
@@ -280,3 +281,36 @@ def test_is_a_system_with_parameters(method: type[CrossRecurrenceAligner]) -> No
     assert isinstance(system, System)
     assert system.name == method.__name__
     assert system.parameters["rate"] == 3.0
+
+
+@pytest.mark.parametrize("system", [Qmax, Dmax, SiMPle, TwoDFTM])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("rate", [0, -1.0, float("nan")]),
+        ("aggregation", ["max"]),
+        ("n_transpositions", [0, 13]),
+        ("n_threads", [0, -1]),
+        ("dimension", [0]),
+        ("delay", [0]),
+        ("kappa", [-0.1, 9.5]),
+        ("onset", [-1.0]),
+        ("extension", [-1.0]),
+        ("engine", ["gpu"]),
+        ("subsequence_length", [0]),
+        ("n_components", [0]),
+        ("grid", ["beat"]),
+        ("patch_length", [0]),
+        ("power", [0.0]),
+        ("log_compression", [-1.0]),
+    ],
+)
+def test_a_parameter_out_of_its_range_is_refused(
+    system: Callable[..., System], name: str, values: list[object]
+) -> None:
+    """A percentage for a fraction, say, would give numbers, and of another method."""
+    if name not in system().parameters:
+        return
+    for value in values:
+        with pytest.raises(InvalidParameterError, match=rf"{name} of \S+ is {value!r}; give "):
+            system(**{name: value})

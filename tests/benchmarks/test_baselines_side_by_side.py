@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,33 @@ def test_one_command_gives_a_model_card_its_figures(folder: Path, tmp_path: Path
     assert "| 2DFTM |" in text
     assert "| excerpt 60 s |" in text
     assert document["systems"][0]["parameters"]["encoder_id"] in text
+    # The command gives these columns again, and not those of other systems.
+    assert f"`coverdex encoder evaluate {folder} -s coverdex-64 -s 2DFTM --changed`" in text
     assert (out / "coverdex-64-changed-queries.png").stat().st_size > 1000
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_systems_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Qmax, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    (tmp_path / "a-file").touch()
+    with pytest.raises(CoverdexError, match="a-file is a file"):
+        run(str(folder), "-s", "Qmax", "--out", str(tmp_path / "a-file"))
+    with pytest.raises(OSError, match="a-file"):
+        run(str(folder), "-s", "Qmax", "--out", str(tmp_path / "a-file" / "figures"))
+
+
+def test_two_encoders_of_one_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    """Two runs of one training bear one name: neither's figures take the place of the other's."""
+    other = replace(checkpoint.load_checkpoint("siamese-cnn"), name="coverdex-64")
+    checkpoint.save_checkpoint(other, tmp_path / "other")
+    asked = (str(folder), "-s", "coverdex-64", "-s", str(tmp_path / "other"))
+    document = json.loads(run(*asked, "--changed", "--json").stdout)
+    ids = [checkpoint.load_checkpoint("coverdex-64").id, other.id]
+    assert [system["system"] for system in document["systems"]] == ids
+    assert list(document["changed_queries"]) == ids
+    printed = run(*asked).stdout
+    assert f"{document['systems'][1]['map']:.3f}" in printed
 
 
 def test_figures_are_of_the_last_run_and_changes_are_asked_for(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from coverdex.benchmarks.baselines import Qmax
 from coverdex.benchmarks.baselines.speed import (
+    LEAST,
     Speed,
     essentia_scores,
     made_up_performances,
@@ -61,3 +62,20 @@ def test_a_catalogue_is_measured_by_every_aligner(capsys: pytest.CaptureFixture[
     assert "all pairs of 3" in printed
     for name in ("Qmax", "Dmax", "SiMPle"):
         assert f"| {name} | 6 |" in printed
+
+
+@pytest.mark.parametrize(
+    "option", ["--frames=0", "--frames=9", "--performances=0", "--rounds=0", "--catalogue=-3"]
+)
+def test_a_number_that_cannot_be_measured_is_wrong_usage(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([option])
+    assert refused.value.code == 2
+    assert f"error: {option.replace('=', ' is ')}; give " in capsys.readouterr().err
+
+
+def test_the_least_numbers_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    main([f"--{name}={least}" for name, least in LEAST.items()])
+    assert "numpy, 1 thread" in capsys.readouterr().out

@@ -131,6 +131,15 @@ def test_figures_come_where_nothing_can_be_saved(asked, tmp_path):
         run(*asked, "--per-query", tmp_path / "six.npy.per-query.parquet")
 
 
+def test_figures_are_printed_although_the_file_asked_for_cannot_be_written(asked, tmp_path):
+    (tmp_path / "a-file").touch()
+    asked += ["--per-query", str(tmp_path / "a-file" / "x.parquet")]
+    for arguments, shown in ((asked, "0.5333"), ([*asked, "--json"], '"mr1": 2.2')):
+        result = CliRunner().invoke(app, arguments)
+        assert isinstance(result.exception, OSError)
+        assert shown in result.stdout
+
+
 def test_the_option_takes_every_protocol(asked):
     for name in PROTOCOLS:
         assert run(*asked, "--protocol", name).exit_code == 0

@@ -11,7 +11,7 @@ from coverdex.benchmarks.dataset_description import Spread, describe
 from coverdex.benchmarks.dataset_figures import draw_chroma, from_c_to_b, scaled_per_track
 from coverdex.benchmarks.dataset_reading import read_track
 from coverdex.encoder.chroma import PITCH_CLASSES, Chroma
-from coverdex.encoder.errors import NotFoundError
+from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import PerformanceRecord, open_catalogue, write_parquet_catalogue
 from typer.testing import CliRunner
 
@@ -90,6 +90,28 @@ def test_command_describes_and_draws(catalogue, tmp_path):
     names = {"titles.png", "works-by-size.png", "years.png", "durations.png", "chroma.png"}
     assert set(drawn) == names
     assert set(drawn.values()) == {b"\x89PNG\r\n\x1a\n"}
+
+
+def test_what_cannot_be_drawn_is_named_before_files_are_read(catalogue, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    unread = "coverdex.benchmarks.dataset_reading.read_durations"
+    monkeypatch.setattr(unread, lambda _: pytest.fail("it read"))
+    figures = tmp_path / "a-file"
+    arguments = ["describe", str(catalogue), "--figures", str(figures)]
+    with pytest.raises(NotFoundError, match=r"P_99; give an id such as P_\d"):
+        CliRunner().invoke(datasets, [*arguments, "--track", "P_99"], catch_exceptions=False)
+    figures.touch()
+    with pytest.raises(CoverdexError, match="a-file is a file"):
+        CliRunner().invoke(datasets, arguments, catch_exceptions=False)
+
+
+def test_a_description_is_printed_although_its_figures_cannot_be_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    write_parquet_catalogue(tmp_path / "empty.parquet", [])
+    arguments = ["describe", str(tmp_path / "empty.parquet"), "--figures", str(tmp_path / "x")]
+    result = CliRunner().invoke(datasets, [*arguments, "--json"])
+    assert isinstance(result.exception, NotFoundError)
+    assert json.loads(result.stdout)["n_performances"] == 0
 
 
 def test_table_without_reading(catalogue):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from coverdex.benchmarks.leakage import Known, Learnt, check_leakage, chroma_digest
 from coverdex.benchmarks.near_duplicates import near_duplicates_of
 from coverdex.benchmarks.rankings import open_ranking
+from coverdex.benchmarks.report.commands import benchmark
 from coverdex.benchmarks.similarity import EmbeddingSimilarity
 from coverdex.benchmarks.training_lists import (
     leakage_of_ranking,
@@ -17,7 +19,7 @@ from coverdex.benchmarks.training_lists import (
     read_training_list,
 )
 from coverdex.encoder import Encoder, load_checkpoint, save_checkpoint
-from coverdex.encoder.chroma import Chroma
+from coverdex.encoder.chroma import Chroma, ChromaKind
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 from coverdex.indexer import (
@@ -26,6 +28,7 @@ from coverdex.indexer import (
     open_catalogue,
     write_parquet_catalogue,
 )
+from typer.testing import CliRunner
 
 CATALOGUE = [
     Known("P_1", "W_1", "Hurt", "aa"),
@@ -157,6 +160,15 @@ def test_training_lists_in_every_form(tmp_path):
     assert known.embedding.tolist() == pytest.approx(chroma.values[0].tolist(), abs=0.003)
     assert known.performance_id == "P_1"
     assert known.digest is not None
+
+
+def test_a_catalogue_that_was_trained_on_is_read_as_the_kind_that_is_evaluated(tmp_path):
+    chroma = Chroma(np.random.default_rng(0).random((50, 12)), kind=ChromaKind.CREMA)
+    catalogue = str(tmp_path / "catalogue.parquet")
+    write_parquet_catalogue(catalogue, [(PerformanceRecord("P_1", "W_1"), chroma)])
+    arguments = ["leakage", catalogue, "--training", catalogue, "--kind", "crema", "--json"]
+    document = json.loads(CliRunner().invoke(benchmark, arguments).stdout)
+    assert document["trainings"][0]["shared_recordings"] == [["P_1", "P_1"]]
 
 
 def test_what_looks_like_numbers_in_a_training_list_is_text(tmp_path):

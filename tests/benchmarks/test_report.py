@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,15 @@ from coverdex.benchmarks.report.comparison import compare, difference_of
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
+from coverdex.encoder import load_checkpoint, save_checkpoint
 from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
-from coverdex.indexer import PerformanceRecord, write_parquet_catalogue
+from coverdex.indexer import (
+    PerformanceRecord,
+    build_index,
+    open_catalogue,
+    write_parquet_catalogue,
+)
 from coverdex.search import write_index
 from typer.testing import CliRunner
 
@@ -298,6 +306,23 @@ def test_a_ranking_that_does_not_fit_is_named_before_systems_run(
         run(read_spec(written(tmp_path, spec)))
 
 
+def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
+    other = replace(load_checkpoint("siamese-cnn"), name="coverdex-64", training_list=None)
+    save_checkpoint(other, tmp_path / "other")
+    save_checkpoint(other, tmp_path / "same")
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        systems = ["coverdex-64", "other"]
+    """
+    results = run(read_spec(written(tmp_path, spec)))
+    names = [load_checkpoint("coverdex-64").id, other.id]
+    assert [outcome.name for outcome in results.outcomes] == names
+    assert results.leakage.unknown == [other.id]
+    assert [shared.training for shared in results.leakage.trainings] == names[:1]
+    with pytest.raises(SpecError, match="two systems have one name"):
+        run(read_spec(written(tmp_path, spec.replace("coverdex-64", "same"))))
+
+
 def test_without_matplotlib_nothing_is_begun(tmp_path, monkeypatch):
     monkeypatch.setattr("coverdex.benchmarks.drawing.find_spec", lambda _: None)
     arguments = ["run", str(tmp_path / "none.toml"), "--out", str(tmp_path / "out")]
@@ -316,6 +341,81 @@ def test_two_reports_compared(report):
     assert "better" in runner.invoke(benchmark, wanted).stdout
     with pytest.raises(NotFoundError, match="no system 'nobody'"):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
+
+
+@pytest.fixture
+def damaged(report, tmp_path):
+    """A catalogue of which one performance can't be read, and the index of the others."""
+    table = pq.read_table(report.parent / "catalogue.parquet")
+    frames = table.column("n_frames").to_pylist()
+    wrong = pa.array([1, *frames[1:]], pa.int32())
+    table = table.set_column(table.column_names.index("n_frames"), table.field("n_frames"), wrong)
+    pq.write_table(table, tmp_path / "damaged.parquet")
+    built = build_index(open_catalogue(tmp_path / "damaged.parquet"), tmp_path / "my.index")
+    assert len(built.rejections) == 1
+    spec = """
+        catalogue = "damaged.parquet"
+        [[rankings]]
+        name = "mine"
+        path = "my.index"
+    """
+    return written(tmp_path, spec)
+
+
+def test_an_index_fits_the_catalogue_of_which_it_holds_what_can_be_read(damaged):
+    results = run(read_spec(damaged))
+    assert results.listed.performances == NAMES[1:]
+    assert (results.n_rejected, results.rejections[0].performance) == (1, NAMES[0])
+
+
+def test_what_could_not_be_read_is_named(damaged, tmp_path):
+    for arguments in (
+        ["run", str(damaged), "--out", str(tmp_path / "out")],
+        ["leakage", str(tmp_path / "damaged.parquet")],
+    ):
+        told = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stderr
+        assert "1 performances could not be read" in told
+        assert NAMES[0] in told
+
+
+def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path):
+    spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
+    with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
+        run(read_spec(written(tmp_path, spec)))
+
+
+def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
+    smaller = tmp_path / "smaller"
+    shutil.copytree(report, smaller)
+    document = json.loads((smaller / "results.json").read_text())
+    for system in document["systems"]:
+        system["counts"]["n_performances"] -= 1
+    (smaller / "results.json").write_text(json.dumps(document))
+    same = CliRunner().invoke(benchmark, ["compare", str(report), str(report)])
+    assert "NOT COMPARABLE" not in same.stderr
+    result = CliRunner().invoke(benchmark, ["compare", str(report), str(smaller), "--json"])
+    assert "NOT COMPARABLE: A ranks each query among 13 candidates and B among 12" in result.stderr
+    compared = json.loads(result.stdout)
+    assert (compared["a"]["n_candidates"], compared["b"]["n_candidates"]) == (13, 12)
+
+
+def test_a_report_that_cannot_be_written_is_named_before_systems_run(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
+    (tmp_path / "a-file").touch()
+    arguments = ["run", str(report.parent / "spec.toml"), "--out", str(tmp_path / "a-file" / "out")]
+    with pytest.raises(OSError, match="a-file"):
+        CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+
+
+def test_a_report_takes_the_place_of_what_a_link_points_to(report, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    arguments = ["run", str(report.parent / "spec.toml"), "--out", str(tmp_path / "link")]
+    for _ in range(2):  # the second time there is a report
+        CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real" / "results.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
 def test_a_folder_that_is_no_report_is_left_alone(report, tmp_path):
@@ -347,7 +447,9 @@ def test_a_report_needs_a_name(tmp_path, monkeypatch):
             refuse_other_folder(Path(out))
 
 
-@pytest.mark.parametrize("results", ["{", "{}", "[]", '{"systems": [{"system": "x"}]}'])
+@pytest.mark.parametrize(
+    "results", ["{", "{}", "[]", '{"systems": []}', '{"systems": [{"system": "x"}]}']
+)
 def test_a_damaged_report_is_named(tmp_path, results):
     (tmp_path / "results.json").write_text(results)
     with pytest.raises(CoverdexError, match="is not what a report holds"):

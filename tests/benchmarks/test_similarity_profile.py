@@ -37,7 +37,13 @@ def test_covers_are_all_pairs_and_others_are_no_covers(six, six_works):
     covers = [0.9, 0.4, 0.9, 0.35, 0.4, 0.35, 0.3, 0.3]
     assert profile.covers.tolist() == pytest.approx(covers)
     rest = [0.5, 0.2, 0.6, 0.1, 0.45, 0.7, 0.55, 0.15, 0.65, 0.8, 0.05]
-    assert set(np.round(profile.others, 6)) == set(np.round(np.float32(rest), 6))
+    assert set(profile.others.astype(np.float32)) == set(np.float32(rest))
+
+
+@pytest.mark.parametrize("offset", [0, 1e9])
+def test_scores_that_differ_in_their_last_digits_are_told_apart(six, six_works, offset):
+    profile = profile_of(offset + six, six_works)
+    assert profile.separation == pytest.approx(profile_of(six, six_works).separation)
 
 
 def test_separation_is_the_share_of_pairs_in_order():
