@@ -105,6 +105,10 @@ class Catalogue(ABC):
     def performances(self) -> Sequence[PerformanceRecord]:
         """Metadata of every performance that has a feature, sorted by performance id."""
 
+    def performance_ids(self) -> list[str]:
+        """Ids that the performances will have once they are read, in no certain order."""
+        return [record.performance_id for record in self.performances]
+
     @abstractmethod
     def __len__(self) -> int:
         """How many performances are to be read."""

@@ -40,7 +40,6 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
-from .feature_files import FileListCatalogue
 from .file_names import check_is_text
 from .only_writer import only_writer
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
@@ -304,19 +303,11 @@ def _refuse_shards_of_others(
             return
         if header.fingerprint is not None:
             ids.update(pq.read_table(path, columns=["performance_id"])[0].to_pylist())
-    if ids and ids.isdisjoint(_ids_of(catalogue)):
+    if ids and ids.isdisjoint(catalogue.performance_ids()):
         raise CoverdexError(
             f"{folder} holds embeddings of {len(ids)} other performances, such as {min(ids)}, and "
             "they would be lost; give another folder, or name all that is to be in this one at once"
         )
-
-
-def _ids_of(catalogue: Catalogue) -> Iterator[str]:
-    """Give the ids that the shards of a catalogue will have; a loose file's stands in the file."""
-    yield from (record.performance_id for record in catalogue.performances)
-    if isinstance(catalogue, FileListCatalogue):
-        for record, _ in catalogue:
-            yield record.performance_id
 
 
 def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:
