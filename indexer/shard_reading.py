@@ -63,11 +63,15 @@ class ShardContents:
 
 
 def holds_shards(path: str | Path) -> bool:
-    """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma."""
+    """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma.
+
+    A file of chroma may have a column ``embedding`` beside it, which is made anew.
+    """
     path = Path(path)
     if path.is_dir():
         return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, _visible_parquet(path)))
-    return path.suffix == ".parquet" and path.is_file() and _has_embeddings(path)
+    is_parquet = path.suffix == ".parquet" and path.is_file()
+    return is_parquet and _has_embeddings(path) and "chroma" not in _columns(path)
 
 
 def find_shards(path: str | Path) -> list[Path]:
@@ -221,10 +225,16 @@ class _Shard:
 
 
 def _has_embeddings(path: Path) -> bool:
+    return "embedding" in _columns(path)
+
+
+def _columns(path: Path) -> list[str]:
+    """Name the columns of a Parquet file; none where it is no such file."""
     try:
-        return "embedding" in pq.read_schema(path).names
+        names: list[str] = pq.read_schema(path).names
     except (pa.ArrowInvalid, OSError, UnicodeEncodeError):  # Arrow opens no odd names
-        return False
+        return []
+    return names
 
 
 def _read_shard(path: Path) -> _Shard:

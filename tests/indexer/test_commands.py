@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from coverdex.encoder import DEFAULT_CHECKPOINT
-from coverdex.indexer import read_rejections
+from coverdex.encoder import DEFAULT_CHECKPOINT, Chroma, Encoder
+from coverdex.indexer import PerformanceRecord, read_rejections, write_parquet_catalogue
 from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
 
@@ -105,6 +107,21 @@ def test_embed_then_build(
         "index", "build", tmp_path / "shards", "--out", tmp_path / "x", "--encoder", tiny_checkpoint
     )
     assert refused.code == 2
+
+
+def test_embeddings_beside_chroma_are_made_anew(
+    tmp_path: Path, tiny_checkpoint: Path, tiny_encoder: Encoder, run: Run
+) -> None:
+    path = tmp_path / "releases.parquet"
+    write_parquet_catalogue(path, [(PerformanceRecord("P_1"), Chroma(made_up_chroma(1), 10.0))])
+    old = pa.array([[1.0] + [0.0] * 63], pa.list_(pa.float32()))
+    table = pq.read_table(path).append_column("embedding", old)
+    pq.write_table(table.append_column("encoder_id", pa.array(["old-1"])), path)
+    out = tmp_path / "my.index"
+    assert run("index", "build", path, "--out", out, "--encoder", tiny_checkpoint).code == 0
+    index = Index.open(out)
+    assert index.manifest.encoder_id == tiny_encoder.id
+    assert "chroma" not in index.schema.names
 
 
 def test_embed_files_by_name_and_by_list(
