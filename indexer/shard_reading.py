@@ -70,8 +70,7 @@ def holds_shards(path: str | Path) -> bool:
     path = Path(path)
     if path.is_dir():
         return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, _visible_parquet(path)))
-    is_parquet = path.suffix == ".parquet" and path.is_file()
-    return is_parquet and _has_embeddings(path) and "chroma" not in _columns(path)
+    return path.is_file() and _has_embeddings(path) and "chroma" not in _columns(path)
 
 
 def find_shards(path: str | Path) -> list[Path]:

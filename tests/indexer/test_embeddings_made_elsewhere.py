@@ -94,6 +94,13 @@ def test_shards_may_differ_in_what_can_be_null(tmp_path: Path) -> None:
     assert held[4:] == [[{"a": None, "b": "z"}, None], None]
 
 
+@pytest.mark.parametrize("name", ["a.pq", "a.PARQUET", "a"])
+def test_a_file_of_embeddings_may_have_any_name(tmp_path: Path, name: str) -> None:
+    path = foreign(tmp_path / name, unit(2))
+    assert holds_shards(path)
+    assert len(read_shards(find_shards(path)).embeddings) == 2
+
+
 def test_ids_of_another_type_are_refused(tmp_path: Path) -> None:
     path = foreign(tmp_path / "a.parquet", unit(2))
     pq.write_table(pq.read_table(path).set_column(0, "performance_id", pa.array([0.5, 1])), path)
