@@ -248,7 +248,7 @@ def _read_shard(path: Path) -> _Shard:
         # In a shard of our own the header says who made it, and the column, of an earlier release,
         # came from the catalogue and means something else.
         ours = header.fingerprint is not None
-        for encoder_id in [] if ours else table.column("encoder_id").unique().to_pylist():
+        for encoder_id in [] if ours else _encoders_in(table, path):
             header = _with_encoder(header, encoder_id, path)
         table = table.drop_columns(["encoder_id"])
     vectors = _vectors(table.column("embedding"), path)
@@ -276,7 +276,7 @@ def _read_shard(path: Path) -> _Shard:
     return _Shard(header, vectors, table, rejections)
 
 
-def _with_encoder(header: ShardHeader, encoder_id: str | None, path: Path) -> ShardHeader:
+def _with_encoder(header: ShardHeader, encoder_id: str, path: Path) -> ShardHeader:
     return replace(header, encoder_id=_same(header.encoder_id, encoder_id, path))
 
 
@@ -287,6 +287,17 @@ def _same(known: str | None, found: str | None, path: Path) -> str | None:
             "similarities mean nothing together: embed all with one encoder"
         )
     return known or found
+
+
+def _encoders_in(table: pa.Table, path: Path) -> list[str]:
+    """Return the ids that the column ``encoder_id`` holds; an empty one says nothing."""
+    found = table.column("encoder_id").unique().to_pylist()
+    for encoder_id in found:
+        if not isinstance(encoder_id, (str, type(None))):
+            raise CoverdexError(
+                f"{path}: column encoder_id holds {encoder_id!r}; give the encoder's id as text"
+            )
+    return [encoder_id for encoder_id in found if encoder_id]
 
 
 def _ids(table: pa.Table, path: Path) -> pa.ChunkedArray:

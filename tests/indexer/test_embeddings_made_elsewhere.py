@@ -152,6 +152,38 @@ def test_who_made_them_must_be_known_and_one(tmp_path: Path) -> None:
         read_shards([theirs], encoder_id="other")
 
 
+@pytest.mark.parametrize("encoder_ids", [[5, 5], [b"theirs-1", b"theirs-1"]])
+def test_ids_of_encoders_are_text(tmp_path: Path, encoder_ids: list[Any]) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=None, ids=encoder_ids)
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns([*table.column_names[:-1], "encoder_id"]), path)
+    with pytest.raises(CoverdexError, match=r"a\.parquet: column encoder_id holds .*as text"):
+        read_shards([path])
+
+
+def test_an_empty_id_of_an_encoder_says_nothing(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id="")
+    with pytest.raises(CoverdexError, match="does not say which encoder"):
+        read_shards([path])
+    assert read_shards([path], encoder_id="theirs-1").encoder_id == "theirs-1"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {b"coverdex.encoder_id": b"\xff"},
+        {"coverdex.rejections": '{"a": 1}'},
+        {"coverdex.rejections": '[{"a": 1}]'},
+        {"coverdex.rejections": "1"},
+    ],
+)
+def test_schema_metadata_that_cannot_be_read_is_told(tmp_path: Path, metadata: Any) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2))
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    with pytest.raises(CoverdexError, match=r"a\.parquet has schema metadata that cannot be read"):
+        read_shards([path])
+
+
 def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no shards"):
         read_shards([])
