@@ -179,6 +179,14 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
 
 
+def test_a_source_that_is_not_there_is_told_before_its_encoder(
+    tmp_path: Path, index: Path, run: Run
+) -> None:
+    absent = run("index", "add", index, tmp_path / "releases.parquet")  # its encoder is not shipped
+    assert absent.code == 3
+    assert f"no catalogue at {tmp_path / 'releases.parquet'}" in absent.err
+
+
 def test_an_addition_of_nothing_fails(
     index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:
