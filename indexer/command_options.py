@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +167,9 @@ def listed_lines(file_list: Path | None) -> list[str]:
         raise CoverdexError(
             f"the list {file_list} is not UTF-8 in line {line}; save it as UTF-8"
         ) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    # Ids and names of files may hold signs that end a line for Unicode, such as U+2028.
+    lines = (line.strip(" \t\n") for line in io.StringIO(text, newline=None))
+    return [line for line in lines if line]
 
 
 def print_described(described: Mapping[str, Any]) -> None:

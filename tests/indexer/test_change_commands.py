@@ -119,6 +119,10 @@ def test_lists_of_ids(
         assert empty.code == 2
         assert "is empty" in empty.err
     assert run("index", "remove", index, "P_10", "--list", ids).code == 0
+    ids.write_bytes("  P_20\u2028P_21\x0cP_21\xa0\r\n".encode())  # one id, and nobody's
+    assert run("index", "remove", index, "--list", ids, "--json").document == {
+        "removed": [], "unknown": ["P_20\u2028P_21\x0cP_21\xa0"]
+    }  # fmt: skip
     typed = io.TextIOWrapper(io.BytesIO(b"P_11\n"))
     monkeypatch.setattr(sys, "stdin", typed)
     assert "removed 1" in run("index", "remove", index, "--list", "-").out
