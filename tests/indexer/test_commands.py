@@ -259,6 +259,24 @@ def test_shards_of_other_performances_are_not_lost(
     assert run("embed", other, *options).code == 0
 
 
+def test_a_few_files_do_not_take_the_place_of_all_shards(
+    tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    files = [
+        write_feature_file(tmp_path / f"P_{n}.h5", "W_1", f"P_{n}", hpcp=made_up_chroma(n))
+        for n in range(10, 21)
+    ]
+    shards = tmp_path / "shards"
+    options = ["--out", shards, "--encoder", tiny_checkpoint]
+    assert run("embed", *files, *options).code == 0
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    refused = run("embed", files[0], *options)
+    assert refused.code == 1
+    assert f"{shards} holds embeddings of 10 other performances, such as P_11" in refused.err
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    assert run("embed", *files[:5], *options).code == 0  # as a catalogue that has become shorter
+
+
 def test_an_index_or_a_file_is_no_place_for_shards(
     index: Path, tmp_path: Path, datacos: DatacosFolder, tiny_checkpoint: Path, run: Run
 ) -> None:
