@@ -257,10 +257,13 @@ def _read_shard(path: Path) -> _Shard:
         table.column_names.index("performance_id"), "performance_id", _ids(table, path)
     )
     for position, name in enumerate(table.column_names):
-        # Another shard may have nulls there, or plain text instead of categories.
+        # Another shard may have nulls there, plain text instead of categories, or text of another
+        # of Arrow's types for it.
         column = with_nulls_allowed(table.column(position))
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
+        if pa.types.is_string_view(column.type):
+            column = column.cast(pa.string())
         table = table.set_column(position, name, column)
     ids = table.column("performance_id").to_pylist()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))

@@ -152,6 +152,15 @@ def test_who_made_them_must_be_known_and_one(tmp_path: Path) -> None:
         read_shards([theirs], encoder_id="other")
 
 
+@pytest.mark.parametrize("other", [pa.string(), pa.large_string()])
+def test_shards_may_differ_in_the_type_of_text(tmp_path: Path, other: pa.DataType) -> None:
+    paths = [
+        foreign(tmp_path / "a.parquet", unit(1), title=pa.array(["x"], pa.string_view())),
+        foreign(tmp_path / "b.parquet", unit(1), title=pa.array(["y"], other)),
+    ]
+    assert read_shards(paths).performances.column("title").to_pylist() == ["x", "y"]
+
+
 @pytest.mark.parametrize("encoder_ids", [[5, 5], [b"theirs-1", b"theirs-1"]])
 def test_ids_of_encoders_are_text(tmp_path: Path, encoder_ids: list[Any]) -> None:
     path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=None, ids=encoder_ids)
