@@ -211,6 +211,27 @@ def ids_in_path(path: Path) -> tuple[str | None, str | None]:
     return work and work.group(1), performance and performance.group(1)
 
 
+def ids_in_file(path: str | os.PathLike[str]) -> tuple[str | None, str | None]:
+    """Work and performance id that a file's attributes name, None where they name none.
+
+    Nothing else of the file is read.
+
+    Raises
+    ------
+    NotFoundError
+        No such file.
+    FeatureFileError
+        It is no HDF5 file that can be read.
+    """
+    path = Path(path)
+    _check_is_readable_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return _attribute(file, "label"), _attribute(file, "track_id")
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
 def _check_is_readable_file(path: Path) -> None:
     try:
         size = path.stat().st_size

@@ -125,12 +125,7 @@ def add_catalogue(
         raise IncompatibleError(
             f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads {encoder.kind}"
         )
-    check_existence(
-        editor,
-        [record.performance_id for record in catalogue.performances],
-        update=update,
-        must_exist=must_exist,
-    )
+    check_existence(editor, catalogue.performance_ids(), update=update, must_exist=must_exist)
     check_records_fit(catalogue.performances, editor.index.performances.schema)
     addition = _Addition(
         editor,

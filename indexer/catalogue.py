@@ -105,6 +105,10 @@ class Catalogue(ABC):
     def performances(self) -> Sequence[PerformanceRecord]:
         """Metadata of every performance that has a feature, sorted by performance id."""
 
+    def performance_ids(self) -> list[str]:
+        """Ids that the performances will have once they are read, in no certain order."""
+        return [record.performance_id for record in self.performances]
+
     @abstractmethod
     def __len__(self) -> int:
         """How many performances are to be read."""
@@ -178,6 +182,20 @@ def open_catalogue(
         raise
 
 
+def check_is_there(path: str | Path) -> None:
+    """Refuse a catalogue that is not there, before an encoder is loaded for it.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing at ``path``.
+    """
+    if str(path) != DEMO and not Path(path).exists():
+        raise NotFoundError(
+            f"no catalogue at {path}; give a Da-TACOS folder, a Parquet file of chroma, or 'demo'"
+        )
+
+
 def _opened(
     path: Path, kind: ChromaKind, subset: str | None, metadata: str | Path | None
 ) -> Catalogue:
@@ -197,10 +215,7 @@ def _opened(
             _refuse_options_of_datacos(f"{path} is a folder of loose files", subset, metadata)
             return FileListCatalogue(loose, kind=kind, source=str(path))
         return DatacosCatalogue(path, kind=kind, subset=subset, metadata=metadata)
-    if not path.exists():
-        raise NotFoundError(
-            f"no catalogue at {path}; give a Da-TACOS folder, a Parquet file of chroma, or 'demo'"
-        )
+    check_is_there(path)
     _refuse_options_of_datacos(f"{path} is a file", subset, metadata)
     from .parquet_catalogue import ParquetCatalogue
     from .parquet_reading import begins_as_parquet

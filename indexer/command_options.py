@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ def encoder_and_catalogue(
 ) -> tuple[Encoder, Catalogue]:
     """Load the encoder and open what the paths name: one catalogue, or feature files."""
     from ..encoder import Encoder
-    from .catalogue import open_catalogue
+    from .catalogue import check_is_there, open_catalogue
     from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
 
     one_catalogue = len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS)
@@ -103,6 +104,8 @@ def encoder_and_catalogue(
         raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
     if not one_catalogue and (subset is not None or metadata is not None):
         raise typer.BadParameter("--subset and --metadata go with a folder of Da-TACOS")
+    if one_catalogue:
+        check_is_there(paths[0])  # whoever misspelt it is not to look for an encoder
     loaded = Encoder.load(encoder)
     wanted = kind or str(loaded.kind)
     if one_catalogue:
@@ -164,7 +167,9 @@ def listed_lines(file_list: Path | None) -> list[str]:
         raise CoverdexError(
             f"the list {file_list} is not UTF-8 in line {line}; save it as UTF-8"
         ) from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    # Ids and names of files may hold signs that end a line for Unicode, such as U+2028.
+    lines = (line.strip(" \t\n") for line in io.StringIO(text, newline=None))
+    return [line for line in lines if line]
 
 
 def print_described(described: Mapping[str, Any]) -> None:

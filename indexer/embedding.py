@@ -40,7 +40,6 @@ from .embedding_shards import (
     shard_name,
     write_shard,
 )
-from .feature_files import FileListCatalogue
 from .file_names import check_is_text
 from .only_writer import only_writer
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
@@ -51,6 +50,9 @@ SHARD_SIZE = 512
 
 #: Vectors that the encoder gives at once.
 GROUP = 256
+
+#: Shards of a catalogue that has become shorter make way, unless it lost this share of them.
+MOST_LOST = 0.9
 
 #: Called with how many performances are done and how many there are in all.
 ProgressCallback = Callable[[int, int], None]
@@ -288,10 +290,11 @@ def _embed_shard(
 def _refuse_shards_of_others(
     folder: Path, plan: Sequence[_PlannedShard], catalogue: Catalogue
 ) -> None:
-    """Refuse a folder whose shards would be lost, and nothing of them used.
+    """Refuse a folder whose shards would be lost, and next to nothing of them made again.
 
-    That is so if none is of a part of this catalogue, and they hold none of its performances.
-    Shards of an earlier state of it, or by another encoder, make way.
+    That is so if none is of a part of this catalogue, and hardly any of their performances is one
+    of its: three files of a catalogue are not to take the place of all its shards. Shards of an
+    earlier state of it, or by another encoder, make way.
     """
     contents = {shard.contents for shard in plan}
     ids: set[str] = set()
@@ -304,19 +307,13 @@ def _refuse_shards_of_others(
             return
         if header.fingerprint is not None:
             ids.update(pq.read_table(path, columns=["performance_id"])[0].to_pylist())
-    if ids and ids.isdisjoint(_ids_of(catalogue)):
+    lost = ids.difference(catalogue.performance_ids())
+    if lost and len(lost) >= MOST_LOST * len(ids):
         raise CoverdexError(
-            f"{folder} holds embeddings of {len(ids)} other performances, such as {min(ids)}, and "
-            "they would be lost; give another folder, or name all that is to be in this one at once"
+            f"{folder} holds embeddings of {len(lost)} other performances, such as {min(lost)}, "
+            "and they would be lost; give another folder, or name all that is to be in this one at "
+            "once"
         )
-
-
-def _ids_of(catalogue: Catalogue) -> Iterator[str]:
-    """Give the ids that the shards of a catalogue will have; a loose file's stands in the file."""
-    yield from (record.performance_id for record in catalogue.performances)
-    if isinstance(catalogue, FileListCatalogue):
-        for record, _ in catalogue:
-            yield record.performance_id
 
 
 def _remove_leftovers(folder: Path, *, keep: Sequence[_PlannedShard]) -> None:

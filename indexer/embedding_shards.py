@@ -210,18 +210,24 @@ def read_shard_header(path: Path) -> ShardHeader:
         with pq.ParquetFile(path) as file:
             known = file.schema_arrow.metadata or {}
             n_rows = file.metadata.num_rows
-        rejections = json.loads(known.get(REJECTIONS_KEY, b"[]"))
-    except (pa.ArrowInvalid, OSError, ValueError) as error:
+    except (pa.ArrowInvalid, OSError) as error:
         raise CoverdexError(f"{path} cannot be read as Parquet ({error}); make it again") from error
 
     def text(key: bytes) -> str | None:
-        return known[key].decode() if key in known else None
+        return known.get(key, b"").decode() or None
 
-    return ShardHeader(
-        encoder_id=text(ENCODER_ID_KEY),
-        encoder_name=text(ENCODER_NAME_KEY),
-        fingerprint=text(FINGERPRINT_KEY),
-        contents=text(CONTENTS_KEY),
-        rejections=tuple(Rejection(**rejection) for rejection in rejections),
-        n_rows=n_rows,
-    )
+    try:
+        return ShardHeader(
+            encoder_id=text(ENCODER_ID_KEY),
+            encoder_name=text(ENCODER_NAME_KEY),
+            fingerprint=text(FINGERPRINT_KEY),
+            contents=text(CONTENTS_KEY),
+            rejections=tuple(
+                Rejection(**rejection) for rejection in json.loads(known.get(REJECTIONS_KEY, b"[]"))
+            ),
+            n_rows=n_rows,
+        )
+    except (ValueError, TypeError) as error:
+        raise CoverdexError(
+            f"{path} has schema metadata that cannot be read ({error}); make it again"
+        ) from error

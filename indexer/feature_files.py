@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..encoder.chroma import ChromaKind
-from ..encoder.chroma_file import ids_in_path, read_chroma
+from ..encoder.chroma_file import ids_in_file, ids_in_path, read_chroma
 from ..encoder.errors import CoverdexError, FeatureFileError, InvalidChromaError, NotFoundError
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
 from .file_names import is_text, shown
@@ -44,6 +44,18 @@ class FeatureFile:
     record: PerformanceRecord
     path: Path
     named_by_path: bool = True
+
+    def performance_id(self) -> str | None:
+        """Return the id that the performance will have; None if the file cannot be read."""
+        if self.named_by_path:
+            return self.record.performance_id
+        try:
+            _, found = ids_in_file(self.path)
+        except FeatureFileError:
+            return None
+        except NotFoundError:  # it has no other id
+            return self.record.performance_id
+        return found or self.record.performance_id
 
     def read(self, kind: ChromaKind) -> Reading | Rejection:
         """Read the chroma, or say why it is rejected."""
@@ -130,6 +142,11 @@ class FeatureFileCatalogue(Catalogue):
     def performances(self) -> Sequence[PerformanceRecord]:
         """Records of the performances that have a file, sorted by performance id."""
         return [file.record for file in self.files]
+
+    def performance_ids(self) -> list[str]:
+        """Ids as reading will give them; a loose file's stands in the file."""
+        found = (file.performance_id() for file in self.files)
+        return [name for name in found if name is not None]
 
     def __len__(self) -> int:
         return len(self.files)

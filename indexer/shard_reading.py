@@ -63,11 +63,14 @@ class ShardContents:
 
 
 def holds_shards(path: str | Path) -> bool:
-    """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma."""
+    """Tell whether ``path``, a folder or one file, is of embeddings rather than of chroma.
+
+    A file of chroma may have a column ``embedding`` beside it, which is made anew.
+    """
     path = Path(path)
     if path.is_dir():
         return (path / PLAN_NAME).is_file() or any(map(_has_embeddings, _visible_parquet(path)))
-    return path.suffix == ".parquet" and path.is_file() and _has_embeddings(path)
+    return path.is_file() and _has_embeddings(path) and "chroma" not in _columns(path)
 
 
 def find_shards(path: str | Path) -> list[Path]:
@@ -221,10 +224,16 @@ class _Shard:
 
 
 def _has_embeddings(path: Path) -> bool:
+    return "embedding" in _columns(path)
+
+
+def _columns(path: Path) -> list[str]:
+    """Name the columns of a Parquet file; none where it is no such file."""
     try:
-        return "embedding" in pq.read_schema(path).names
+        names: list[str] = pq.read_schema(path).names
     except (pa.ArrowInvalid, OSError, UnicodeEncodeError):  # Arrow opens no odd names
-        return False
+        return []
+    return names
 
 
 def _read_shard(path: Path) -> _Shard:
@@ -239,7 +248,7 @@ def _read_shard(path: Path) -> _Shard:
         # In a shard of our own the header says who made it, and the column, of an earlier release,
         # came from the catalogue and means something else.
         ours = header.fingerprint is not None
-        for encoder_id in [] if ours else table.column("encoder_id").unique().to_pylist():
+        for encoder_id in [] if ours else _encoders_in(table, path):
             header = _with_encoder(header, encoder_id, path)
         table = table.drop_columns(["encoder_id"])
     vectors = _vectors(table.column("embedding"), path)
@@ -248,10 +257,13 @@ def _read_shard(path: Path) -> _Shard:
         table.column_names.index("performance_id"), "performance_id", _ids(table, path)
     )
     for position, name in enumerate(table.column_names):
-        # Another shard may have nulls there, or plain text instead of categories.
+        # Another shard may have nulls there, plain text instead of categories, or text of another
+        # of Arrow's types for it.
         column = with_nulls_allowed(table.column(position))
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
+        if pa.types.is_string_view(column.type):
+            column = column.cast(pa.string())
         table = table.set_column(position, name, column)
     ids = table.column("performance_id").to_pylist()
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
@@ -267,7 +279,7 @@ def _read_shard(path: Path) -> _Shard:
     return _Shard(header, vectors, table, rejections)
 
 
-def _with_encoder(header: ShardHeader, encoder_id: str | None, path: Path) -> ShardHeader:
+def _with_encoder(header: ShardHeader, encoder_id: str, path: Path) -> ShardHeader:
     return replace(header, encoder_id=_same(header.encoder_id, encoder_id, path))
 
 
@@ -278,6 +290,17 @@ def _same(known: str | None, found: str | None, path: Path) -> str | None:
             "similarities mean nothing together: embed all with one encoder"
         )
     return known or found
+
+
+def _encoders_in(table: pa.Table, path: Path) -> list[str]:
+    """Return the ids that the column ``encoder_id`` holds; an empty one says nothing."""
+    found = table.column("encoder_id").unique().to_pylist()
+    for encoder_id in found:
+        if not isinstance(encoder_id, (str, type(None))):
+            raise CoverdexError(
+                f"{path}: column encoder_id holds {encoder_id!r}; give the encoder's id as text"
+            )
+    return [encoder_id for encoder_id in found if encoder_id]
 
 
 def _ids(table: pa.Table, path: Path) -> pa.ChunkedArray:

@@ -51,6 +51,28 @@ def test_add_update_remove(
     assert run("index", "update", index, datacos.root, *encoder).code == 0
 
 
+def test_files_of_any_name_are_known_by_the_ids_in_them(
+    index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    encoder = ["--encoder", tiny_checkpoint]
+    loose = tmp_path / "loose"
+    write_feature_file(loose / "take 1.h5", "W_0", "P_00", hpcp=made_up_chroma(5))
+    (loose / "take 2.h5").write_bytes(b"damaged")
+    updated = run("index", "update", index, loose, *encoder, "--json")
+    assert updated.code == 0
+    assert updated.document["updated"] == ["P_00"]
+    assert [r["reason"] for r in updated.document["rejections"]] == ["unreadable"]
+
+    nameless = write_feature_file(tmp_path / "take 3.h5", "", "", hpcp=made_up_chroma(6))
+    assert run("index", "add", index, nameless, *encoder).code == 0
+    write_feature_file(nameless, "W_7", "P_77", hpcp=made_up_chroma(6))
+    refused = run("index", "update", index, nameless, *encoder)
+    assert refused.code == 3
+    assert "such as P_77" in refused.err
+    assert "P_77" not in Index.open(index)
+    assert "take 3" in Index.open(index)
+
+
 def test_an_update_tells_what_is_not_known_any_more(
     index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:
@@ -97,6 +119,10 @@ def test_lists_of_ids(
         assert empty.code == 2
         assert "is empty" in empty.err
     assert run("index", "remove", index, "P_10", "--list", ids).code == 0
+    ids.write_bytes("  P_20\u2028P_21\x0cP_21\xa0\r\n".encode())  # one id, and nobody's
+    assert run("index", "remove", index, "--list", ids, "--json").document == {
+        "removed": [], "unknown": ["P_20\u2028P_21\x0cP_21\xa0"]
+    }  # fmt: skip
     typed = io.TextIOWrapper(io.BytesIO(b"P_11\n"))
     monkeypatch.setattr(sys, "stdin", typed)
     assert "removed 1" in run("index", "remove", index, "--list", "-").out
@@ -155,6 +181,14 @@ def test_add_shards_that_do_not_say_who_made_them(index: Path, tmp_path: Path, r
     assert "X_1" in Index.open(index)
     assert run("index", "add", index, shards, "--update", "--encoder", "x").code == 2
     assert run("index", "add", index, "x.h5", "--encoder-id", ours).code == 2
+
+
+def test_a_source_that_is_not_there_is_told_before_its_encoder(
+    tmp_path: Path, index: Path, run: Run
+) -> None:
+    absent = run("index", "add", index, tmp_path / "releases.parquet")  # its encoder is not shipped
+    assert absent.code == 3
+    assert f"no catalogue at {tmp_path / 'releases.parquet'}" in absent.err
 
 
 def test_an_addition_of_nothing_fails(

@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from coverdex.encoder import DEFAULT_CHECKPOINT
-from coverdex.indexer import read_rejections
+from coverdex.encoder import DEFAULT_CHECKPOINT, Chroma, Encoder
+from coverdex.indexer import PerformanceRecord, read_rejections, write_parquet_catalogue
 from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
 
@@ -105,6 +107,21 @@ def test_embed_then_build(
         "index", "build", tmp_path / "shards", "--out", tmp_path / "x", "--encoder", tiny_checkpoint
     )
     assert refused.code == 2
+
+
+def test_embeddings_beside_chroma_are_made_anew(
+    tmp_path: Path, tiny_checkpoint: Path, tiny_encoder: Encoder, run: Run
+) -> None:
+    path = tmp_path / "releases.parquet"
+    write_parquet_catalogue(path, [(PerformanceRecord("P_1"), Chroma(made_up_chroma(1), 10.0))])
+    old = pa.array([[1.0] + [0.0] * 63], pa.list_(pa.float32()))
+    table = pq.read_table(path).append_column("embedding", old)
+    pq.write_table(table.append_column("encoder_id", pa.array(["old-1"])), path)
+    out = tmp_path / "my.index"
+    assert run("index", "build", path, "--out", out, "--encoder", tiny_checkpoint).code == 0
+    index = Index.open(out)
+    assert index.manifest.encoder_id == tiny_encoder.id
+    assert "chroma" not in index.schema.names
 
 
 def test_embed_files_by_name_and_by_list(
@@ -240,6 +257,24 @@ def test_shards_of_other_performances_are_not_lost(
     assert run("embed", one, other, *options).out.startswith("embedded 2 performances")
     (shards / "shard-00000.parquet").write_bytes(b"damaged")
     assert run("embed", other, *options).code == 0
+
+
+def test_a_few_files_do_not_take_the_place_of_all_shards(
+    tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    files = [
+        write_feature_file(tmp_path / f"P_{n}.h5", "W_1", f"P_{n}", hpcp=made_up_chroma(n))
+        for n in range(10, 21)
+    ]
+    shards = tmp_path / "shards"
+    options = ["--out", shards, "--encoder", tiny_checkpoint]
+    assert run("embed", *files, *options).code == 0
+    before = {path.name: path.read_bytes() for path in shards.iterdir()}
+    refused = run("embed", files[0], *options)
+    assert refused.code == 1
+    assert f"{shards} holds embeddings of 10 other performances, such as P_11" in refused.err
+    assert {path.name: path.read_bytes() for path in shards.iterdir()} == before
+    assert run("embed", *files[:5], *options).code == 0  # as a catalogue that has become shorter
 
 
 def test_an_index_or_a_file_is_no_place_for_shards(

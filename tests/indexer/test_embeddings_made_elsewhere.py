@@ -94,6 +94,13 @@ def test_shards_may_differ_in_what_can_be_null(tmp_path: Path) -> None:
     assert held[4:] == [[{"a": None, "b": "z"}, None], None]
 
 
+@pytest.mark.parametrize("name", ["a.pq", "a.PARQUET", "a"])
+def test_a_file_of_embeddings_may_have_any_name(tmp_path: Path, name: str) -> None:
+    path = foreign(tmp_path / name, unit(2))
+    assert holds_shards(path)
+    assert len(read_shards(find_shards(path)).embeddings) == 2
+
+
 def test_ids_of_another_type_are_refused(tmp_path: Path) -> None:
     path = foreign(tmp_path / "a.parquet", unit(2))
     pq.write_table(pq.read_table(path).set_column(0, "performance_id", pa.array([0.5, 1])), path)
@@ -143,6 +150,47 @@ def test_who_made_them_must_be_known_and_one(tmp_path: Path) -> None:
         read_shards([column, theirs])
     with pytest.raises(IncompatibleError, match=r"theirs-1.*other"):
         read_shards([theirs], encoder_id="other")
+
+
+@pytest.mark.parametrize("other", [pa.string(), pa.large_string()])
+def test_shards_may_differ_in_the_type_of_text(tmp_path: Path, other: pa.DataType) -> None:
+    paths = [
+        foreign(tmp_path / "a.parquet", unit(1), title=pa.array(["x"], pa.string_view())),
+        foreign(tmp_path / "b.parquet", unit(1), title=pa.array(["y"], other)),
+    ]
+    assert read_shards(paths).performances.column("title").to_pylist() == ["x", "y"]
+
+
+@pytest.mark.parametrize("encoder_ids", [[5, 5], [b"theirs-1", b"theirs-1"]])
+def test_ids_of_encoders_are_text(tmp_path: Path, encoder_ids: list[Any]) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id=None, ids=encoder_ids)
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns([*table.column_names[:-1], "encoder_id"]), path)
+    with pytest.raises(CoverdexError, match=r"a\.parquet: column encoder_id holds .*as text"):
+        read_shards([path])
+
+
+def test_an_empty_id_of_an_encoder_says_nothing(tmp_path: Path) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2), encoder_id="")
+    with pytest.raises(CoverdexError, match="does not say which encoder"):
+        read_shards([path])
+    assert read_shards([path], encoder_id="theirs-1").encoder_id == "theirs-1"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {b"coverdex.encoder_id": b"\xff"},
+        {"coverdex.rejections": '{"a": 1}'},
+        {"coverdex.rejections": '[{"a": 1}]'},
+        {"coverdex.rejections": "1"},
+    ],
+)
+def test_schema_metadata_that_cannot_be_read_is_told(tmp_path: Path, metadata: Any) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2))
+    pq.write_table(pq.read_table(path).replace_schema_metadata(metadata), path)
+    with pytest.raises(CoverdexError, match=r"a\.parquet has schema metadata that cannot be read"):
+        read_shards([path])
 
 
 def test_what_holds_no_embeddings_is_refused(tmp_path: Path) -> None:
