@@ -182,9 +182,16 @@ def measure_encoder(
 
     Raises
     ------
+    NotFoundError, CheckpointError, CoverdexError
+        No such catalogue or encoder, or one that cannot be read.
     RuntimeError
         If a measuring process ended without an answer.
     """
+    from ..encoder import load_checkpoint
+    from ..indexer import open_catalogue
+
+    # Here first: what is wrong with them is said better here than by a process that dies of it.
+    open_catalogue(catalogue, kind=load_checkpoint(encoder).kind)
     speeds = []
     for n in threads:
         answers = {}

@@ -284,6 +284,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
     for key, type_ in wanted.items():
         if not isinstance(config.get(key), type_):
             raise CheckpointError(f"{path} has no {key} ({type_.__name__}); get the folder again")
+    if not isinstance(config.get("training", {}), dict):
+        raise CheckpointError(
+            f"{path} has training {config['training']!r}; get the folder again, or leave it out"
+        )
     if config["kind"] not in list(ChromaKind):
         raise CheckpointError(
             f"{path} has kind {config['kind']!r}; known are {', '.join(ChromaKind)}"

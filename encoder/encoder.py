@@ -10,7 +10,10 @@ larger is closer. The same chroma gives the same bytes by :meth:`Encoder.embed` 
 with the same number of threads; in a batch (:meth:`Encoder.embed_many`) the arithmetic runs in
 another order and the values agree to 1e-5.
 
-Threads are torch's: ``OMP_NUM_THREADS`` in the environment or ``torch.set_num_threads``.
+Threads are torch's: ``OMP_NUM_THREADS`` in the environment or ``torch.set_num_threads``. Several
+threads of a program may share an encoder. Other processes get it pickled, or load their own; start
+them with ``spawn`` or ``forkserver``: with ``fork``, whose children lack the threads that torch has
+started already, embedding may wait for ever unless torch has one thread.
 """
 
 from __future__ import annotations
@@ -221,6 +224,10 @@ class Encoder:
                 group, n_frames = [], 0
         yield from self._embed_group(group, batch_size)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the checkpoint alone: what is arranged for inference is made again from it."""
+        return _unpickled, (self._checkpoint, str(self._device))
+
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write this encoder as a checkpoint folder; see :func:`save_checkpoint`."""
         return save_checkpoint(self._checkpoint, folder, overwrite=overwrite)
@@ -256,6 +263,10 @@ class Encoder:
                 reason="not-finite",
             )
         return vectors
+
+
+def _unpickled(checkpoint: Checkpoint, device: str) -> Encoder:
+    return Encoder(checkpoint, device=device)
 
 
 def padded(tracks: list[NDArray[np.float32]]) -> tuple[torch.Tensor, torch.Tensor]:

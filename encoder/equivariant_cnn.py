@@ -229,6 +229,13 @@ class EquivariantCNN(EncoderNetwork):
                 "give one of each per stage"
             )
         dilations = dilations or [1] * len(channels)
+        counts = {
+            "channels": channels, "widths": widths, "strides": strides, "dilations": dilations,
+            "heads": [heads], "read_out": [read_out], "dimension": [dimension],
+        }  # fmt: skip
+        for name, values in counts.items():
+            if not values or min(values) < 1:
+                raise ValueError(f"{name} is {list(values)!r}; give whole numbers from 1")
         n_in = [1, *channels[:-1]]
         self.input_norm = ChannelNorm(1)
         self.stages = nn.ModuleList(

@@ -74,6 +74,8 @@ class SiameseCNN(EncoderNetwork):
             raise ValueError(f"kernel is {kernel!r}; give an odd number of frames")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout!r}; give a share from 0 to below 1")
+        if min(hidden, dimension) < 1:
+            raise ValueError(f"hidden is {hidden!r}, dimension {dimension!r}; give 1 or more")
         self.dimension = dimension
         widths = [N_PITCH_CLASSES, *channels]
         self.convolutions = nn.ModuleList(

@@ -145,7 +145,7 @@ class TrainingConfig(SettingsTable):
     """A training run; see the module's text."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     kind: Annotated[ChromaKind, Field(strict=False)] = ChromaKind.HPCP
     start_from: str | None = None
     """A checkpoint's name or folder, whose weights, architecture and preprocessing are the start;

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..errors import TrainingError
 from .corpus import BASS, CHORDS, NOTE_LOUDNESS, ROLL_RATE, Version, with_pad
+from .corpus_tables import read_columns
 
 #: Seconds per beat at which charts are drawn (128 beats per minute).
 NOMINAL_BEAT = 0.47
@@ -82,18 +83,32 @@ def read_chart_table(path: Path, *, corpus: str | None = None) -> Iterator[Versi
     ------
     Version
         Cyclic, one per chart, in the table's order.
+
+    Raises
+    ------
+    TrainingError
+        A column is missing, or a chart is not as :func:`roll_from_chart` reads it.
     """
     columns = ["work_id", "source", "version_id", "chords_json"]
-    for row in pq.read_table(path, columns=columns).to_pylist():
+    for number, row in enumerate(read_columns(path, columns).to_pylist(), 1):
+        if missing := [name for name in columns if row[name] is None]:
+            raise TrainingError(f"{path}, row {number}: no {missing[0]}; leave the chart out")
         version_id = f"{row['source']}/{row['version_id']}"
         seed = int.from_bytes(hashlib.sha256(version_id.encode()).digest()[:4], "little")
-        chords = json.loads(row["chords_json"])
-        if not chords:
+        try:
+            chords = json.loads(row["chords_json"])
+            roll = roll_from_chart(chords, seed=seed) if chords else None
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise TrainingError(
+                f"{path}, row {number}: chords_json of {version_id} is no chart ({error}); give "
+                "[start_beat, length_beats, bass, [pitch classes]] of each chord, C = 0"
+            ) from error
+        if roll is None:
             continue
         yield Version(
             work_id=f"jazz_{row['work_id']}",
             version_id=version_id,
             corpus=corpus or path.stem,
-            roll=roll_from_chart(chords, seed=seed),
+            roll=roll,
             cyclic=True,
         )

@@ -234,7 +234,10 @@ def cover_batches(settings: Mapping[str, Any], context: SourceContext) -> CoverB
     """
     chosen = read_settings(CoverSettings, settings, where="[data]")
     # Before the seeds are read, which takes minutes.
-    _config(chosen.simulator, context.preprocessing.frame_rate, "[data.simulator]")
+    rate = context.preprocessing.frame_rate
+    _config(chosen.simulator, rate, "[data.simulator]")
+    if chosen.later is not None:
+        _config(chosen.later.simulator, rate, "[data.later.simulator]")
     return batches_of(chosen, cover_materials(chosen, context), context)
 
 
@@ -251,6 +254,7 @@ def batches_of(
     rate = context.preprocessing.frame_rate
     config = _config(chosen.simulator, rate, "[data.simulator]")
     corpus, held = materials.corpora
+    _check_weights(chosen.weights, {*corpus.corpora, *(held.corpora if held else ())})
     sampler = WorkSampler(
         corpus.work_ids,
         corpus.corpus_of_work(),
@@ -288,6 +292,15 @@ def batches_of(
     )
 
 
+def _check_weights(weights: Mapping[str, float], collections: Collection[str]) -> None:
+    """Refuse weights of collections that are not there, or under which nothing is drawn."""
+    there = ", ".join(sorted(collections))
+    if unknown := sorted(set(weights) - set(collections)):
+        raise TrainingError(f"[data.weights] names {', '.join(unknown)}; the seeds have {there}")
+    if not any(weights.get(collection, 1.0) for collection in collections):
+        raise TrainingError(f"[data.weights] is 0 for all that there is ({there}); give one more")
+
+
 def _shortest(settings: CoverSettings, rate: float) -> int | None:
     """Give the least length of a view in frames."""
     if settings.shortest_seconds is None:
@@ -301,6 +314,8 @@ def _shortest(settings: CoverSettings, rate: float) -> int | None:
 
 
 def _config(settings: Mapping[str, Any], rate: float, where: str) -> SimulatorConfig:
+    if "frame_rate" in settings:
+        raise TrainingError(f"{where} frame_rate is that of [preprocessing]; leave it out here")
     try:
         return simulator_config({**settings, "frame_rate": rate})
     except ValueError as error:

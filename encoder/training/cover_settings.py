@@ -35,12 +35,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .config import SettingsTable
 from .rendered_versions import RenderedSettings
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class LaterSettings(SettingsTable):
@@ -71,9 +73,18 @@ class CoverSettings(SettingsTable):
     held_out_corpus: str | None = None
     held_out_works: int = Field(default=0, ge=0)
     held_out_seed: int = 7
-    weights: dict[str, float] = Field(default_factory=dict)
-    arrangements: dict[str, int] = Field(default_factory=dict)
+    weights: dict[str, Weight] = Field(default_factory=dict)
+    arrangements: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     tunes: TuneSettings | None = None
     simulator: dict[str, Any] = Field(default_factory=dict)
     later: LaterSettings | None = None
     rendered: RenderedSettings | None = None
+
+    @model_validator(mode="after")
+    def _held_out_of_a_collection(self) -> CoverSettings:
+        if self.held_out_works and self.held_out_corpus is None:
+            raise ValueError(
+                f"held_out_works is {self.held_out_works}, but of no collection; give "
+                "held_out_corpus, or 0"
+            )
+        return self

@@ -24,7 +24,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..architectures import build_architecture
 from ..checkpoint import Checkpoint
@@ -128,6 +128,22 @@ class Scatter:
         return whitening @ principal[:, ::-1][:, :dimension], mean
 
 
+def check_projects(network: nn.Module) -> ProjectedFeatures:
+    """Give the network as one that projects features.
+
+    Raises
+    ------
+    TrainingError
+        It has no linear last layer.
+    """
+    if not isinstance(network, ProjectedFeatures):
+        raise TrainingError(
+            f"{type(network).__name__} has no features that a last layer projects; "
+            "leave [discriminant] out"
+        )
+    return network
+
+
 def with_discriminant(
     checkpoint: Checkpoint,
     source: BatchSource,
@@ -159,17 +175,13 @@ def with_discriminant(
         The network has no linear last layer, or the batches hold no covers.
     """
     network = build_architecture(checkpoint.architecture)
-    if not isinstance(network, ProjectedFeatures):
-        raise TrainingError(
-            f"{type(network).__name__} has no features that a last layer projects; "
-            "leave [discriminant] out"
-        )
+    projecting = check_projects(network)
     network.load_state_dict(checkpoint.weights)
     network.to(device).eval()
     steps = range(first_step, first_step + settings.batches)
-    scatter = _scatter_of(network, (source.batch(step).to(device) for step in steps))
+    scatter = _scatter_of(projecting, (source.batch(step).to(device) for step in steps))
     directions, mean = scatter.discriminants(network.dimension, settings.shrinkage)
-    network.set_projection(
+    projecting.set_projection(
         torch.from_numpy(directions).float().to(device), torch.from_numpy(mean).float().to(device)
     )
     weights = {name: value.cpu().clone() for name, value in network.state_dict().items()}

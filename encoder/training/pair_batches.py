@@ -15,8 +15,8 @@
 
 The catalogue is read and preprocessed once and stays in memory (a four-minute track at 4 frames per
 second takes 46 kB). The pairs are made from its metadata (:mod:`.pairs`), unless ``pairs`` names a
-table of them, and are written to ``pairs.parquet`` in the run's folder. In an epoch every training
-pair comes once, in an order that the seed and the epoch decide.
+table of them; ``pairs.parquet`` in the run's folder has them in either case. In an epoch every
+training pair comes once, in an order that the seed and the epoch decide.
 """
 
 from __future__ import annotations
@@ -228,9 +228,9 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
             seed=context.seed,
             titles=titles,
         )
-        write_pairs(pairs, context.folder / "pairs.parquet")
     else:
         pairs = read_pairs(context.path(chosen.pairs))
+    write_pairs(pairs, context.folder / "pairs.parquet")
     origin: dict[str, Any] = {"catalogue": chosen.catalogue}
     if left_out:
         origin["left out"] = dict(left_out)

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -163,16 +164,34 @@ def read_pairs(path: Path) -> pa.Table:
     Raises
     ------
     TrainingError
-        It is no Parquet file of pairs.
+        It is no Parquet file of pairs, or a row contradicts itself.
     """
     try:
         table = pq.read_table(path)
-        return table.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA)
-    except (OSError, KeyError, pa.ArrowException) as error:
+        pairs = table.select(PAIR_SCHEMA.names).cast(PAIR_SCHEMA)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:  # ValueError: a null
         raise TrainingError(
             f"{path} cannot be read as a table of pairs ({error}); give Parquet with the columns "
             f"{', '.join(PAIR_SCHEMA.names)}"
         ) from error
+    for number, row in enumerate(pairs.to_pylist(), 1):
+        if problem := _contradiction(row):
+            raise TrainingError(f"{path}, row {number}: {problem}")
+    return pairs
+
+
+def _contradiction(row: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with a pair, if anything is; a label must not be passed over."""
+    if row["split"] not in (TRAIN, HELD_OUT):
+        return f"split is {row['split']!r}; give {TRAIN!r} or {HELD_OUT!r}"
+    if row["performance_a"] == row["performance_b"]:
+        return f"{row['performance_a']} is paired with itself; give two performances"
+    if row["different"] != (row["work_a"] != row["work_b"]):
+        return (
+            f"different is {row['different']}, but the works are {row['work_a']} and "
+            f"{row['work_b']}; covers are of one work, others of two"
+        )
+    return None
 
 
 def _cover_pairs(performances: list[str], work_of: Mapping[str, str]) -> list[tuple[str, str]]:

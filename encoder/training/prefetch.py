@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import time
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -16,10 +17,14 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ..errors import CoverdexError, TrainingError
 from .batch import Batch, BatchSource
 
 #: Most workers that are started unasked where each has a copy of the data.
 _MOST_COPIES = 4
+
+#: How torch says that a worker is gone.
+_WORKER_ENDED = re.compile("DataLoader worker .*(exited unexpectedly|killed by signal)")
 
 
 def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
@@ -87,11 +92,16 @@ def batches(
         Processes; 0 makes each batch when it is asked for.
     pin : bool
         Put batches where a GPU copies them fast from.
+
+    Raises
+    ------
+    TrainingError
+        The source has refused to make a batch, or a worker was ended from outside.
     """
     if workers == 0:
         yield from (source.batch(step) for step in range(first, last))
         return
-    yield from DataLoader(
+    loader = DataLoader(
         _Steps(source),
         batch_size=None,
         sampler=range(first, last),
@@ -100,16 +110,39 @@ def batches(
         pin_memory=pin,
         collate_fn=_as_it_is,
     )
+    made = iter(loader)
+    while True:
+        try:
+            batch = next(made)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if _WORKER_ENDED.search(str(error)) is None:
+                raise
+            raise TrainingError(
+                f"a process that makes batches was ended ({error}), for want of memory as a rule; "
+                "give fewer run.workers, or 0, and the run goes on from where it was saved"
+            ) from error
+        if isinstance(batch, TrainingError):
+            raise batch
+        yield batch
 
 
-class _Steps(Dataset[Batch]):
-    """A batch source as a data set that is indexed by the step."""
+class _Steps(Dataset[Batch | TrainingError]):
+    """A batch source as a data set that is indexed by the step.
+
+    What a source says when it refuses is handed over: raised in a worker, torch would put the
+    worker's stack in its place.
+    """
 
     def __init__(self, source: BatchSource) -> None:
         self.source = source
 
-    def __getitem__(self, step: int) -> Batch:
-        return self.source.batch(step)
+    def __getitem__(self, step: int) -> Batch | TrainingError:
+        try:
+            return self.source.batch(step)
+        except CoverdexError as error:
+            return TrainingError(str(error))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -10,8 +10,11 @@ nothing changes a corpus, so runs can share one.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import TrainingError
 from .arrangements import read_arrangements
 from .batch import SourceContext
 from .corpus import RollCorpus, Version, roll_from_notes
@@ -78,9 +81,15 @@ def read_corpora(settings: CoverSettings, context: SourceContext) -> SeedCorpora
 
 def _read(settings: CoverSettings, context: SourceContext) -> SeedCorpora:
     paths = [context.path(seed) for seed in settings.seeds]
+    _check_arranged(settings.arrangements, paths)
     versions = leave_out(
         read_seeds(paths) + _tunes(settings.tunes, context), settings.leave_out_titles
     )
+    if not versions:
+        raise TrainingError(
+            f"[data] seeds ({', '.join(settings.seeds) or 'none'}) hold no work to train on; give "
+            "more, or leave out fewer titles"
+        )
     held: RollCorpus | None = None
     if settings.held_out_works and settings.held_out_corpus:
         versions, held_versions = hold_out(
@@ -90,9 +99,25 @@ def _read(settings: CoverSettings, context: SourceContext) -> SeedCorpora:
             seed=settings.held_out_seed,
         )
         held = RollCorpus.from_versions(held_versions)
+        if not versions:
+            raise TrainingError(
+                "[data] held_out_works leaves no work to train on; hold out fewer, or give more "
+                "seeds"
+            )
     works = {version.work_id for version in versions}
     versions += read_arrangements(paths, settings.arrangements, works)
     return SeedCorpora(RollCorpus.from_versions(versions), held)
+
+
+def _check_arranged(arrangements: Mapping[str, int], paths: Sequence[Path]) -> None:
+    """Refuse arrangements of what is no table of the seeds, before they are read."""
+    tables = [path.stem for path in paths if not path.is_dir()]
+    unknown = sorted(set(arrangements) - set(tables))
+    if unknown and all(path.exists() for path in paths):  # one that is not is named later
+        raise TrainingError(
+            f"[data.arrangements] names {', '.join(unknown)}; the tables of the seeds are "
+            f"{', '.join(tables) or 'none'}, and nothing else is arranged"
+        )
 
 
 def _tunes(settings: TuneSettings | None, context: SourceContext) -> list[Version]:

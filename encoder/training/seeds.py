@@ -12,12 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from ..errors import NotFoundError, TrainingError
 from .corpus import Version
 from .corpus_charts import read_chart_table
-from .corpus_tables import read_note_table
+from .corpus_tables import columns_of, read_note_table
 from .sampler import title_key
 
 
@@ -35,7 +34,7 @@ def read_seeds(paths: Iterable[Path]) -> list[Version]:
     NotFoundError
         A path is missing.
     TrainingError
-        A table of neither kind.
+        A table of neither kind, or one that cannot be read.
     """
     versions: list[Version] = []
     for path in paths:
@@ -46,7 +45,7 @@ def read_seeds(paths: Iterable[Path]) -> list[Version]:
             continue
         if not path.exists():
             raise NotFoundError(f"no seeds at {path}; give a Parquet table or a folder of MIDI")
-        columns = set(pq.read_schema(path).names)
+        columns = columns_of(path)
         if "chords_json" in columns:
             versions.extend(read_chart_table(path))
         elif "onset_ms" in columns:

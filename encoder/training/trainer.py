@@ -29,7 +29,7 @@ from . import provenance
 from .averaging import WeightAverage
 from .batch import Batch, BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import DiscriminantSettings, TrainingConfig
-from .discriminant import with_discriminant
+from .discriminant import check_projects, with_discriminant
 from .distillation import StudentInput, with_teacher
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
@@ -144,13 +144,15 @@ class Trainer:
         self.world = world
         self.base = Path(base)
         self.prepared = None if prepared is None else Path(prepared)
-        if fresh:
-            self.folder.forget_state()
-        state = self.folder.load_state(config.digest)  # before anything is written to the folder
+        self._fresh = fresh
+        # Before anything is written to the folder.
+        state = None if fresh else self.folder.load_state(config.digest)
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.seed)  # fresh weights
         self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
         self.network.to(self.device)
+        if config.discriminant is not None:
+            check_projects(self.network)  # not when all steps are done
         self.source = source or build_batch_source(config.data, self._context())
         self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
         self.optimizer = adamw(config.optimizer, self.network, self.loss)
@@ -208,9 +210,13 @@ class Trainer:
         TrainingError
             The loss is no longer finite.
         """
+        if self._fresh:
+            # Not before the data are read: what is wrong with them must not cost the run before.
+            self.folder.forget_state()
         if self.step == 0 and self.config.start_from is not None:
             self._before = self._validate(self.encoder())
-        self.folder.write_record(self.record())
+        if self.step < self.n_steps:  # else what stands there says how the weights were made
+            self.folder.write_record(self.record())
         self._started = time.perf_counter() - self.seconds
         reported = math.nan
         run = self.config.run
@@ -344,6 +350,7 @@ class Trainer:
         written = checkpoints.load_checkpoint(self.folder.checkpoint)
         before = written.training.get("discriminant", {})
         if settings.model_dump().items() <= before.items():
+            self.folder.write_record(dict(written.training))  # a kill may have come before it
             return
         fitted = with_discriminant(
             written, self.source, settings, first_step=self.n_steps, device=self.device

@@ -11,7 +11,7 @@ from coverdex.benchmarks import encoder_speed as module
 from coverdex.benchmarks.encoder_speed import PLAIN, WAYS, Clock, EncoderSpeed, measure_encoder
 from coverdex.benchmarks.encoder_speed_table import encoder_speed_markdown, times_faster
 from coverdex.benchmarks.report.commands import benchmark
-from coverdex.encoder import Encoder
+from coverdex.encoder import Encoder, NotFoundError
 from coverdex.indexer import open_catalogue
 from coverdex.indexer.synthetic_catalogue import write_synthetic_catalogue
 from typer.testing import CliRunner
@@ -63,6 +63,13 @@ def test_measuring_divides_the_time_and_compares_the_vectors(
         assert each.peak_memory >= each.memory_before > 0
         assert each.largest_difference < 1e-5
     assert speeds[-1].largest_difference == 0
+
+
+def test_what_is_not_there_is_said_before_a_process_is_started(catalogue: Path) -> None:
+    with pytest.raises(NotFoundError, match="no catalogue at"):
+        measure_encoder(catalogue / "nowhere")
+    with pytest.raises(NotFoundError, match="no checkpoint"):
+        measure_encoder(catalogue, encoder="nobody")
 
 
 def test_ratios_are_to_the_plain_way() -> None:

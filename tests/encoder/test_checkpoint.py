@@ -97,6 +97,7 @@ def edit_config(**changes: object) -> Callable[[Path], None]:
         (edit_config(digest=None), "digest"),
         (edit_config(architecture="siamese-cnn"), "architecture"),
         (edit_config(kind="mfcc"), "mfcc"),
+        (edit_config(training="by hand"), "training"),
         (edit_config(format_version=2), "format version 2"),
         (edit_config(preprocessing={"frame_rate": -1}), "frame_rate"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),

@@ -217,6 +217,61 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
         read_seeds([tmp_path / "missing.parquet"])
 
 
+NOTES = {
+    "work_id": "w", "version_id": "1", "onset_ms": [0, 500], "duration_ms": [500, 500],
+    "midi_pitch": [69, 71], "velocity": [80, 80], "part": [0, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"part": [0, 4]}, "row 2: part goes from 0 to 4"),
+        ({"part": [-1, 0]}, "part goes from -1"),
+        ({"midi_pitch": [None, 71]}, "midi_pitch holds something that is no number"),
+        ({"onset_ms": [0.0, float("nan")]}, "onset_ms holds"),
+        ({"velocity": None}, "velocity is None"),
+        ({"duration_ms": [500]}, "different lengths"),
+        ({"onset_ms": [0, 10**15]}, "hours"),
+        ({"work_id": None}, "work_id is None"),
+    ],
+)
+def test_a_row_that_is_no_version_is_named(
+    changed: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    pq.write_table(pa.Table.from_pylist([NOTES, {**NOTES, **changed}]), tmp_path / "mine.parquet")
+    with pytest.raises(TrainingError, match=said):
+        read_seeds([tmp_path / "mine.parquet"])
+
+
+def test_a_table_that_lacks_something_is_refused(tmp_path: Path) -> None:
+    lacking = {name: value for name, value in NOTES.items() if name != "part"}
+    pq.write_table(pa.Table.from_pylist([lacking]), tmp_path / "mine.parquet")
+    with pytest.raises(TrainingError, match="no column part"):
+        read_seeds([tmp_path / "mine.parquet"])
+    numbered = {**NOTES, "work_id": 7}
+    pq.write_table(pa.Table.from_pylist([numbered]), tmp_path / "mine.parquet")
+    with pytest.raises(TrainingError, match="work_id is 7; give text"):
+        read_seeds([tmp_path / "mine.parquet"])
+    (tmp_path / "mine.parquet").write_text("onset_ms", encoding="utf-8")
+    with pytest.raises(TrainingError, match="cannot be read as Parquet"):
+        read_seeds([tmp_path / "mine.parquet"])
+
+
+@pytest.mark.parametrize("chords", ["[[0, 4, 0]]", "[[600, 4, 0, [0]]]", "{", "[1]", None])
+def test_a_chart_that_is_none_is_named(chords: str | None, tmp_path: Path) -> None:
+    chart = {"work_id": "t", "source": "book", "version_id": "1", "chords_json": chords}
+    good = {**chart, "chords_json": "[[0, 4, 0, [0, 4, 7]]]"}
+    pq.write_table(pa.Table.from_pylist([good, chart]), tmp_path / "charts.parquet")
+    with pytest.raises(TrainingError, match="row 2"):
+        read_seeds([tmp_path / "charts.parquet"])
+
+
+def test_an_upbeat_before_zero_has_its_bass() -> None:
+    split = split_bass(notes([(-2, 1, 40, 2), (-1.95, 1, 64, 2), (-1, 1, 60, 2)]))
+    assert split.part.tolist() == [BASS, CHORDS, CHORDS]
+
+
 def test_midi_folders_are_works_and_versions(tmp_path: Path) -> None:
     pretty_midi = pytest.importorskip("pretty_midi")
     for file, top in (("one/a.mid", 72), ("one/b.mid", 74), ("two.mid", 76)):

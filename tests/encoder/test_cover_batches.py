@@ -89,3 +89,35 @@ def test_a_batch_is_a_function_of_its_step(source: Any) -> None:
 def test_a_shortest_length_above_the_longest_is_an_error(source: Any) -> None:
     with pytest.raises(TrainingError, match="shortest_seconds is 11"):
         source(shortest_seconds=11.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"weights": {"chart": 2.0}}, r"\[data.weights\] names chart; the seeds have charts"),
+        ({"weights": {"charts": 0.0}}, "is 0 for all"),
+        ({"weights": {"charts": -1.0}}, "weights.charts is -1.0"),
+        ({"arrangements": {"chart": 2}}, "names chart; the tables of the seeds are charts"),
+        ({"arrangements": {"charts": -2}}, "arrangements.charts is -2"),
+        ({"held_out_works": 3}, "held_out_corpus"),
+        ({"held_out_corpus": "charts", "held_out_works": 8}, "leaves no work to train on"),
+        ({"seeds": []}, "hold no work"),
+        ({"simulator": {"frame_rate": 8.0}}, r"that of \[preprocessing\]"),
+        ({"later": {"from_step": 3, "simulator": {"anchor": 2.0}}}, "later.simulator"),
+    ],
+)
+def test_settings_that_would_be_passed_over_are_refused(
+    settings: dict[str, Any], said: str, source: Any
+) -> None:
+    with pytest.raises(TrainingError, match=said):
+        source(**settings)
+
+
+def test_a_frame_rate_that_does_not_divide_the_rolls_is_refused(tmp_path: Path) -> None:
+    write_charts(tmp_path / "charts.parquet", 8)
+    context = SourceContext(
+        preprocessing=Preprocessing(frame_rate=5.0), kind=ChromaKind.HPCP, seed=1, device="cpu",
+        folder=tmp_path, base=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="frame_rate 5 does not divide the rolls' 8 Hz; give"):
+        cover_batches({"seeds": ["charts.parquet"]}, context)

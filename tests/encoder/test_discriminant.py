@@ -98,7 +98,10 @@ def test_it_follows_the_last_step_once_and_changes_the_last_layer_alone(
         "output_norm.running_var",
     }  # fmt: skip
     assert "dense.weight" in changed
+    record = (tmp_path / "run.json").read_bytes()
+    assert b'"discriminant"' in record
     again = Trainer(with_layer, tmp_path, world=world).run()
+    assert (tmp_path / "run.json").read_bytes() == record
     assert again.encoder.id == fitted.encoder.id
     whole = Trainer(with_layer, tmp_path / "whole", world=world).run()
     assert whole.encoder.id == fitted.encoder.id
@@ -110,4 +113,4 @@ def test_a_network_without_a_linear_end_is_refused(
 ) -> None:
     tables = {**config_tables, "discriminant": {"batches": 1}}
     with pytest.raises(TrainingError, match="leave \\[discriminant\\] out"):
-        Trainer(parse_config(tables), tmp_path, world=world).run()
+        Trainer(parse_config(tables), tmp_path, world=world)  # before a step is taken

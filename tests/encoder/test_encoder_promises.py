@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,16 @@ def test_what_has_no_content_is_refused_and_the_rest_can_go_on(
                 continue
 
     assert len(list(encoder.embed_many(usable()))) == 2
+
+
+def test_other_threads_and_processes_get_the_same_vectors(encoder: Encoder) -> None:
+    chroma = random_chroma(700)
+    vector = encoder.embed(chroma).tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        assert {v.tobytes() for v in pool.map(encoder.embed, [chroma] * 12)} == {vector}
+    sent = pickle.loads(pickle.dumps(encoder))  # as to a process of a pool
+    assert sent.id == encoder.id
+    assert sent.embed(chroma).tobytes() == vector
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -140,8 +140,13 @@ def test_it_is_built_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"strides": (2,)}, {"widths": (4, 3)}, {"heads": 5}], ids=["lengths", "even", "heads"]
-)
+    "bad",
+    [
+        {"strides": (2,)}, {"widths": (4, 3)}, {"heads": 5}, {"heads": 0}, {"strides": (0, 1)},
+        {"dimension": 0}, {"read_out": 0}, {"channels": (), "widths": (), "strides": ()},
+    ],
+    ids=["lengths", "even", "heads", "no-heads", "no-stride", "no-size", "no-read-out", "none"],
+)  # fmt: skip
 def test_bad_shapes_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"give|divide"):
         EquivariantCNN(**{**SMALL, **bad})  # type: ignore[arg-type]

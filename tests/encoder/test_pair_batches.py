@@ -78,8 +78,11 @@ def test_no_batch_is_padded_beyond_its_longest(context: SourceContext) -> None:
 
 def test_a_table_of_pairs_may_be_given(context: SourceContext) -> None:
     made = build(SETTINGS, context)
-    given = build({**SETTINGS, "pairs": "run/pairs.parquet"}, context)
+    own = context.folder / "pairs.parquet"
+    given_path = own.rename(context.folder.parent / "given.parquet")
+    given = build({**SETTINGS, "pairs": "given.parquet"}, context)
     assert torch.equal(made.batch(2).work, given.batch(2).work)
+    assert read_pairs(own).equals(read_pairs(given_path))  # the run says what was compared
 
 
 def test_pairs_of_another_catalogue_are_refused(context: SourceContext) -> None:

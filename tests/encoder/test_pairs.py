@@ -129,6 +129,26 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_pairs(path)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"split": "test"}, "row 2: split is 'test'"),
+        ({"different": True}, "different is True, but the works are W_0 and W_0"),
+        ({"work_b": "W_9"}, "different is False"),
+        ({"performance_b": "P_0_0"}, "paired with itself"),
+        ({"work_a": None}, "null"),
+    ],
+)
+def test_a_pair_that_contradicts_itself_is_named(
+    changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    first, second, *_ = make_pairs(catalogue(3, 3), dissimilar_percentage=0).to_pylist()
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.Table.from_pylist([first, {**second, **changed}]), path)
+    with pytest.raises(TrainingError, match=said):
+        read_pairs(path)
+
+
 def test_no_work_is_held_out_that_may_be_a_trained_one() -> None:
     works = [f"W_{i}" for i in range(20)]
     plain = split_works(works, 0.5, seed=3)

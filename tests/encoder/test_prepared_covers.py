@@ -233,7 +233,7 @@ def test_another_frame_rate_is_refused(
     config: Callable[..., TrainingConfig], prepared: Path, tmp_path: Path
 ) -> None:
     context = SourceContext(
-        Preprocessing(5.0), ChromaKind.HPCP, 3, "cpu", tmp_path, tmp_path, prepared=prepared
+        Preprocessing(8.0), ChromaKind.HPCP, 3, "cpu", tmp_path, tmp_path, prepared=prepared
     )
     with pytest.raises(TrainingError, match="preprocessing"):
         build_batch_source(config().data, context)

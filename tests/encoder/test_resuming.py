@@ -43,8 +43,9 @@ def test_killed_and_resumed_ends_with_the_same_weights(
     assert result.encoder.id == uninterrupted.encoder.id
     for name, weight in weights_of(whole).items():
         assert torch.equal(weights_of(resumed)[name], weight)
+    clocks = {"seconds": 0, "waiting": 0}
     for mine, theirs in zip(result.history, uninterrupted.history, strict=True):
-        assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+        assert {**mine, **clocks} == {**theirs, **clocks}
 
 
 def test_a_run_that_a_gpu_began_goes_on_as_this_device_computes(
@@ -74,6 +75,29 @@ def test_a_finished_run_is_not_run_again(
     assert again.run().encoder.id == first.encoder.id
     fresh = Trainer(config, tmp_path, world=world, fresh=True)
     assert fresh.step == 0
+
+
+def test_a_finished_run_keeps_the_record_of_how_it_was_made(
+    config: TrainingConfig, world: TrainingWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trainer(config, tmp_path, world=world).run()
+    made = (tmp_path / "run.json").read_bytes()
+    monkeypatch.setenv("COVERDEX_COMMIT", "of a later day")
+    Trainer(config, tmp_path, world=world).run()
+    assert (tmp_path / "run.json").read_bytes() == made
+
+
+def test_a_fresh_start_that_finds_no_data_leaves_the_run_that_is_there(
+    config: TrainingConfig, world: TrainingWorld, tmp_path: Path
+) -> None:
+    Trainer(config, tmp_path, world=world).run()
+    lost = config.model_copy(update={"data": {**config.data, "pairs": "lost.parquet"}})
+    with pytest.raises(TrainingError, match="lost"):
+        Trainer(lost, tmp_path, base=tmp_path, world=world, fresh=True)
+    assert Trainer(config, tmp_path, world=world).step > 0
+    with pytest.raises(KilledError):
+        Trainer(config, tmp_path, world=world, fresh=True).run(on_step=kill_after(2))
+    assert Trainer(config, tmp_path, world=world).step == 0
 
 
 def test_another_configuration_does_not_resume(

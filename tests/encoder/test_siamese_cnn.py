@@ -105,6 +105,9 @@ def test_it_is_built_by_name() -> None:
         {"name": "siamese-cnn", "channels": 5},
         {"name": "siamese-cnn", "dropout": 1.0},
         {"name": "siamese-cnn", "hidden": -1},
+        {"name": "siamese-cnn", "dimension": 0},
+        {"name": "equivariant-cnn", "strides": [4, 2, 2, 1, 0]},
+        {"name": "equivariant-cnn", "channels": [], "widths": [], "strides": []},
     ],
 )
 def test_what_cannot_be_built_is_refused(config: dict[str, Any]) -> None:

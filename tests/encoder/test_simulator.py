@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -344,6 +345,13 @@ def test_settings_come_from_tables() -> None:
         {"acoustics": {"compression": [2.0, 1.0]}},
         {"instruments": {"transpose": 1}},
         {"timeline": 3},
+        {"timeline": {"drop": 1.0}},  # nothing would ever be played
+        {"timeline": {"swap": 1.5}},
+        {"timeline": {"warp_depth": math.nan}},
+        {"acoustics": {"compression": [0.0, 1.5]}},  # zero to the power of zero
+        {"acoustics": {"noise_floor": [-0.2, 0.1]}},
+        {"acoustics": {"lost_frames": [0.5, 1.2]}},
+        {"frame_rate": 5.0},
     ):
         with pytest.raises(ValueError, match=r"has no|give"):
             simulator_config(bad)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
@@ -13,7 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from coverdex.encoder import Encoder, NotFoundError, TrainingError, load_checkpoint
+from coverdex.encoder import (
+    Encoder,
+    InvalidChromaError,
+    NotFoundError,
+    TrainingError,
+    load_checkpoint,
+)
 from coverdex.encoder.training import (
     Batch,
     EmbeddingLoss,
@@ -23,7 +31,7 @@ from coverdex.encoder.training import (
     TrainingWorld,
 )
 from coverdex.encoder.training.config import parse_config
-from coverdex.encoder.training.prefetch import Waiting, worker_count
+from coverdex.encoder.training.prefetch import Waiting, batches, worker_count
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 from torch import Tensor, nn
 
@@ -69,6 +77,29 @@ def test_a_gpu_has_as_many_workers_as_there_are_cores_to_spare(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
     monkeypatch.setattr("multiprocessing.get_start_method", lambda: method)
     assert worker_count(asked, torch.device(device)) == wanted
+
+
+class Refuses:
+    """A source that makes one batch; its second ends the process, or is refused."""
+
+    def __init__(self, *, killed: bool) -> None:
+        self._killed = killed
+
+    def batch(self, step: int) -> Batch:
+        if step and self._killed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if step:
+            raise InvalidChromaError("the track is gone; get it again", reason="gone")
+        return Batch(torch.zeros(2, 3, 12), torch.tensor([3, 3]), torch.tensor([0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("killed", "said"), [(False, "^the track is gone; get it again$"), (True, "fewer run.workers")]
+)
+def test_what_stops_a_worker_is_said_in_words(killed: bool, said: str) -> None:
+    made = batches(Refuses(killed=killed), 0, 3, workers=1)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=said):
+        list(made)
 
 
 def test_waiting_for_batches_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

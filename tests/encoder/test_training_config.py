@@ -65,6 +65,7 @@ def test_changes_from_the_command_line(path: Path) -> None:
         ("run.epochs='many'", "run.epochs is 'many'"),
         ("run.epochs=true", "run.epochs is True"),
         ("seed=-1", "seed is -1"),
+        ("seed=9223372036854775808", "seed is 9223372036854775808"),
         ("name='my model'", "name is 'my model'"),
         ("kind=mfcc", "kind is 'mfcc'"),
         ("optimizer.learning_rate=0", "optimizer.learning_rate"),

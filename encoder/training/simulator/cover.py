@@ -43,6 +43,11 @@ class SimulatorConfig:
         several; otherwise they are drawn from two.
     reverse, invert : float
         Probability that an item is its work played backwards, or mirrored in pitch, in both views.
+
+    Raises
+    ------
+    ValueError
+        The rolls cannot be averaged down to the rate.
     """
 
     frame_rate: float = 4.0
@@ -53,6 +58,18 @@ class SimulatorConfig:
     same_version: float = 0.0
     reverse: float = 0.0
     invert: float = 0.0
+
+    def __post_init__(self) -> None:
+        if abs(self.oversampling * self.frame_rate - ROLL_RATE) > 1e-9:
+            raise ValueError(
+                f"frame_rate {self.frame_rate:g} does not divide the rolls' {ROLL_RATE:g} Hz; give "
+                f"{ROLL_RATE:g} by a whole number, such as {ROLL_RATE / 2:g}"
+            )
+
+    @property
+    def oversampling(self) -> int:
+        """Frames of the rolls that become one."""
+        return round(ROLL_RATE / self.frame_rate)
 
 
 class CoverSimulator:
@@ -67,11 +84,7 @@ class CoverSimulator:
     def __init__(self, corpus: RollCorpus, config: SimulatorConfig | None = None) -> None:
         self.corpus = corpus
         self.config = config or SimulatorConfig()
-        self.oversampling = round(ROLL_RATE / self.config.frame_rate)
-        if abs(self.oversampling * self.config.frame_rate - ROLL_RATE) > 1e-9:
-            raise ValueError(
-                f"frame_rate {self.config.frame_rate:g} does not divide the rolls' {ROLL_RATE:g} Hz"
-            )
+        self.oversampling = self.config.oversampling
         self._rolls = torch.from_numpy(corpus.rolls)
         melody = corpus.rolls[:, 12 * MELODY : 12 * (MELODY + 1)]
         self._sings = np.asarray(melody.any(axis=1), dtype=np.bool_)

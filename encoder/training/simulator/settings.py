@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -15,6 +16,13 @@ _TABLES: dict[str, type[Any]] = {
     "timeline": TimelineEffects,
     "instruments": InstrumentEffects,
     "acoustics": AcousticEffects,
+}
+
+#: Probabilities and shares.
+_AT_MOST_ONE = {
+    *("anchor", "same_version", "reverse", "invert", "drop", "repeat", "swap", "foreign", "loop"),
+    *("late_start", "part_drop", "section_drop", "solo", "pad_share"),
+    *("percussion_share", "lost_frames"),
 }
 
 _Table = TypeVar("_Table")
@@ -32,7 +40,7 @@ def simulator_config(settings: Mapping[str, Any]) -> SimulatorConfig:
     Raises
     ------
     ValueError
-        A field is unknown or of another type than its default.
+        A field is unknown, of another type than its default, or out of its range.
     """
     values = dict(settings)
     for name, table in _TABLES.items():
@@ -57,16 +65,30 @@ def _like(default: Any, value: Any, where: str) -> Any:
         numbers = [v for v in value if _is_number(v)] if isinstance(value, list | tuple) else []
         if len(numbers) != 2 or len(value) != 2 or numbers[0] > numbers[1]:
             raise ValueError(f"{where} is {value!r}; give [low, high]")
-        return (float(numbers[0]), float(numbers[1]))
+        return (_within(float(numbers[0]), value, where), _within(float(numbers[1]), value, where))
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise ValueError(f"{where} is {value!r}; give true or false")
         return value
     if isinstance(default, float):
-        if not _is_number(value) or value < 0:
+        if not _is_number(value):
             raise ValueError(f"{where} is {value!r}; give a number, 0 or more")
-        return float(value)
+        return _within(float(value), value, where)
     return value
+
+
+def _within(number: float, given: Any, where: str) -> float:
+    """Check the range of a number; out of it views would be NaN, or never come to an end."""
+    name = where.rpartition(".")[2]
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{where} is {given!r}; give 0 or more")
+    if name in _AT_MOST_ONE and number > 1:
+        raise ValueError(f"{where} is {given!r}; give 0 to 1")
+    if name == "drop" and number == 1:
+        raise ValueError(f"{where} is {given!r}, which leaves nothing to play; give less than 1")
+    if name == "compression" and number == 0:
+        raise ValueError(f"{where} is {given!r}; give exponents above 0, 1 to leave it out")
+    return number
 
 
 def _is_number(value: Any) -> bool:
