@@ -46,7 +46,10 @@ def worker_count(workers: int | Literal["auto"], device: torch.device) -> int:
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     spare = max(1, cores - 1)
-    return spare if multiprocessing.get_start_method() == "fork" else min(spare, _MOST_COPIES)
+    # Asked so that the method is not fixed by asking.
+    fixed = multiprocessing.get_start_method(allow_none=True)
+    method = fixed or multiprocessing.get_all_start_methods()[0]
+    return spare if method == "fork" else min(spare, _MOST_COPIES)
 
 
 class Waiting:

@@ -75,7 +75,8 @@ def test_a_gpu_has_as_many_workers_as_there_are_cores_to_spare(
     monkeypatch: pytest.MonkeyPatch, asked: Any, device: str, method: str, cores: int, wanted: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
-    monkeypatch.setattr("multiprocessing.get_start_method", lambda: method)
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: None)
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: [method, "spawn"])
     assert worker_count(asked, torch.device(device)) == wanted
 
 

@@ -105,7 +105,8 @@ def draw_timeline(
     index : ndarray, shape (n_out,), int64
         Row of :attr:`RollCorpus.rolls` in each output frame; meaningless from ``n_valid`` on.
     n_valid : int
-        Output frames before the score's end, between 1 and ``n_out``.
+        Output frames before the score's end, between 1 and ``n_out``; a few less than ``n_out``
+        too, where sections run faster than the view does as a whole.
     section : ndarray, shape (n_out,), int64
         Number of the section that each frame belongs to, from 0.
     """
