@@ -43,7 +43,7 @@ def read_midi_folder(folder: Path) -> Iterator[Version]:
         import pretty_midi
     except ImportError:
         raise TrainingError(
-            "reading MIDI needs pretty_midi; install it with `pip install pretty_midi`"
+            "reading MIDI needs pretty_midi; install it with pip install 'coverdex[midi]'"
         ) from None
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
     if not files:
