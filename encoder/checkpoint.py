@@ -37,6 +37,7 @@ from torch import Tensor
 
 from .chroma import ChromaKind
 from .errors import CheckpointError, NotFoundError
+from .folder_exchange import exchange
 from .preprocessing import Preprocessing
 from .training_list import TRAINING_LIST_FILE, TrainingList, read_training_list
 
@@ -191,7 +192,7 @@ def load_checkpoint(name_or_path: str | Path | None = None) -> Checkpoint:
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write a checkpoint folder: complete, or not at all.
 
-    It is written beside its place and renamed when complete.
+    It is written beside its place and renamed when complete; what was there is there until then.
 
     Parameters
     ----------
@@ -209,22 +210,20 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
     """
     folder = Path(folder)
     check_place(folder, overwrite=overwrite)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    place = folder.resolve()  # a link stays one
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     except OSError as error:  # names the temporary folder, which nobody asked for
         raise OSError(error.errno, error.strerror, str(folder)) from error
     try:
         unfinished.chmod(0o755)  # mkdtemp makes it private
         _write_files(checkpoint, unfinished)
-        if folder.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            folder.rename(retired / folder.name)
-            unfinished.rename(folder)
-            shutil.rmtree(retired)
+        if place.exists():
+            exchange(unfinished, place)
         else:
-            unfinished.rename(folder)
-    finally:
+            unfinished.rename(place)
+    finally:  # also of what was replaced
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 

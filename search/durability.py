@@ -6,31 +6,23 @@ memory until they are flushed. So whatever Coverdex writes is written beside its
 temporary name, every file is flushed (``fsync``), the folder too, and only then is it renamed
 (Pillai et al. 2014, "All file systems are not created equal", OSDI, on why each step counts).
 
-A symbolic link stays one: what it points to is replaced.
-
-Exchanging two folders needs more than POSIX's ``rename``, which does not replace a folder that
-holds something. Linux has ``renameat2(RENAME_EXCHANGE)`` and macOS ``renamex_np(RENAME_SWAP)``:
-both swap two names in one step. Elsewhere two renames do it, with a moment between them in which
-the name does not exist.
+A symbolic link stays one: what it points to is replaced. Folders are exchanged in one step where
+the system can (:mod:`..encoder.folder_exchange`).
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2  # Linux
-_RENAME_SWAP = 2  # macOS
+from ..encoder.folder_exchange import exchange
+
 _BLOCK = 1 << 20
 
 
@@ -130,41 +122,12 @@ def publish_folder(made: Path, target: Path) -> None:
     for folder in [made, *(path for path in made.rglob("*") if path.is_dir())]:
         sync(folder)
     if target.exists():
-        _exchange(made, target)
+        exchange(made, target)
         sync(target.parent)
         shutil.rmtree(made, ignore_errors=True)
     else:
         made.rename(target)
         sync(target.parent)
-
-
-def _exchange(one: Path, other: Path) -> None:
-    """Swap two names, in one step where the system can."""
-    if not _exchange_in_one_step(one, other):
-        aside = one.with_name(f"{one.name}.old")
-        other.rename(aside)
-        one.rename(other)
-        aside.rename(one)
-
-
-def _exchange_in_one_step(one: Path, other: Path) -> bool:
-    """Swap two names atomically; False where the system or the file system has no such call."""
-    first, second = os.fsencode(one), os.fsencode(other)
-    if sys.platform not in ("linux", "darwin"):
-        return False
-    library = ctypes.CDLL(None, use_errno=True)
-    if sys.platform == "linux":
-        if not hasattr(library, "renameat2"):  # a C library of before 2018
-            return False
-        failed = library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _RENAME_EXCHANGE)
-    else:
-        failed = library.renamex_np(first, second, _RENAME_SWAP)
-    if not failed:
-        return True
-    code = ctypes.get_errno()
-    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        return False
-    raise OSError(code, os.strerror(code), str(other))
 
 
 def _umask() -> int:

@@ -63,6 +63,10 @@ def run(
     else:
         _print_results(results)
     print(f"wrote {folder / 'report.html'}", file=sys.stderr)
+    if results.failed:
+        name, error = next(iter(results.failed.items()))
+        print(f"{name} failed and is missing in it:", file=sys.stderr)
+        raise error
 
 
 @benchmark.command()

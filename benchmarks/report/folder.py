@@ -124,6 +124,7 @@ def as_document(results: Results, against: dict[str, Comparison]) -> dict[str, A
         "spec": asdict(results.spec),
         "environment": results.environment,
         "n_rejected": results.n_rejected,
+        "failed": {name: str(error) for name, error in results.failed.items()},
         "protocol": results.check.summary(),
         "leakage": results.leakage.summary(),
         "systems": [outcome.summary() for outcome in results.outcomes],

@@ -115,6 +115,8 @@ class Results:
         When, on what, with which versions, at which commit.
     rejections : list of Rejection
         What could not be read, and why.
+    failed : dict of str to Exception
+        Systems that ended in an error, which have no outcome; those beside them do.
     """
 
     spec: Spec
@@ -126,10 +128,11 @@ class Results:
     example: tuple[PerformanceRecord, Chroma] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+    failed: dict[str, Exception] = field(default_factory=dict)
 
 
 def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
-    """Run a benchmark.
+    """Run a benchmark. A system that fails is left out: others have taken hours, or will.
 
     Parameters
     ----------
@@ -143,6 +146,8 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     CoverdexError
         If something named does not exist or does not fit the catalogue, or no work of it has two
         performances.
+    Exception
+        What a system has raised, if there is nothing else to report.
     """
     from ...indexer import open_catalogue
 
@@ -170,21 +175,28 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
+    failed: dict[str, Exception] = {}
     for system, name in zip(systems, names, strict=True):
         unit = progress_unit_of(system)
         showing = progress_of(name, unit) if progress_of else nullcontext(None)
-        with showing as progress:
-            start = time.perf_counter()
-            matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
-            seconds = time.perf_counter() - start
+        try:
+            with showing as progress:
+                start = time.perf_counter()
+                matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
+                seconds = time.perf_counter() - start
+        except Exception as error:
+            failed[name] = error
+            continue
         if isinstance(system, EncoderSystem) and duplicates is None:
             duplicates = near_duplicates_of(matrix, listed.performances)
         outcomes.append(_outcome(name, system.parameters, matrix, listed, seconds))
     learnt = {
         name: learnt_by(system.encoder.checkpoint)
         for system, name in zip(systems, names, strict=True)
-        if isinstance(system, EncoderSystem)
+        if isinstance(system, EncoderSystem) and name not in failed
     }
+    if failed and len(failed) == len(systems) and not rankings:
+        raise next(iter(failed.values()))
     for ranking, opened in rankings:
         learnt[ranking.name] = learnt_by_ranking(opened)
         if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
@@ -215,6 +227,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         readings[0] if readings else None,
         environment(),
         list(catalogue.rejections),
+        failed,
     )
 
 

@@ -399,6 +399,34 @@ def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
     assert (compared["a"]["n_candidates"], compared["b"]["n_candidates"]) == (13, 12)
 
 
+def test_a_system_that_fails_does_not_cost_the_others(report, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise CoverdexError("too little memory")
+
+    before = json.loads((report / "results.json").read_text())["systems"]
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", fail)
+    arguments = ["run", str(report.parent / "spec.toml"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(benchmark, arguments)
+    assert isinstance(result.exception, CoverdexError)
+    assert "2DFTM failed and is missing in it:" in result.stderr
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["failed"] == {"2DFTM": "too little memory"}
+    assert before[0]["system"] == "2DFTM"
+    assert [each["system"] for each in document["systems"]] == [s["system"] for s in before[1:]]
+    for page in ("report.md", "report.html"):
+        assert "2DFTM failed and is missing" in (tmp_path / "out" / page).read_text()
+
+
+def test_where_all_systems_fail_there_is_no_report(report, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise CoverdexError("too little memory")
+
+    monkeypatch.setattr(TwoDFTM, "similarity_matrix", fail)
+    spec = f"title = 'T'\ncatalogue = '{report.parent / 'catalogue.parquet'}'\nsystems = ['2DFTM']"
+    with pytest.raises(CoverdexError, match="too little memory"):
+        run(read_spec(written(tmp_path, spec)))
+
+
 def test_a_report_that_cannot_be_written_is_named_before_systems_run(report, tmp_path, monkeypatch):
     monkeypatch.setattr(TwoDFTM, "similarity_matrix", lambda *_, **__: pytest.fail("it ran"))
     (tmp_path / "a-file").touch()

@@ -139,6 +139,21 @@ def test_nothing_is_overwritten_unasked(tiny_checkpoint: Checkpoint, folder: Pat
     assert sorted(p.name for p in folder.parent.iterdir()) == ["tiny"]
 
 
+def test_an_overwritten_checkpoint_is_there_at_every_moment(
+    tiny_checkpoint: Checkpoint, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed: list[Path] = []
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda one, to: renamed.append(one) or rename(one, to))
+    (tmp_path / "link").symlink_to("tiny")
+    other = replace(tiny_checkpoint, name="other")
+    save_checkpoint(other, tmp_path / "link", overwrite=True)
+    assert folder not in renamed  # it was exchanged
+    assert (tmp_path / "link").is_symlink()
+    assert load_checkpoint(folder).id == other.id
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "tiny"]
+
+
 def test_only_a_checkpoint_is_overwritten(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
     precious = tmp_path / "thesis"
     precious.mkdir()

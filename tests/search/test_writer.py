@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.encoder import NotFoundError
+from coverdex.encoder import NotFoundError, folder_exchange
 from coverdex.search import (
     Index,
     IndexExistsError,
@@ -92,7 +92,7 @@ def test_the_swap_also_works_without_the_systems_call(
     catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.write(tmp_path / "i")
-    monkeypatch.setattr(durability, "_exchange_in_one_step", lambda one, other: False)
+    monkeypatch.setattr(folder_exchange, "_in_one_step", lambda one, other: False)
     make_up(5).write(tmp_path / "i", overwrite=True)
     assert len(Index.open(tmp_path / "i")) == 5
     assert names_in(tmp_path) == ["i"]
