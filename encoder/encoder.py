@@ -206,17 +206,30 @@ class Encoder:
         Raises
         ------
         InvalidChromaError, IncompatibleError
-            As :meth:`embed`, when the track is reached.
+            As :meth:`embed`, when the track is reached: after the embeddings of all before it. So
+            is whatever ``chromas`` raises.
         ValueError
             ``batch_size`` is no whole number from 1 up.
         """
         # A number between two whole ones is never reached by counting: all would be one batch.
         if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; give a whole number, 1 or more")
+        return self._embedded(chromas, int(batch_size))
+
+    def _embedded(
+        self, chromas: Iterable[Chroma | PreparedChroma], batch_size: int
+    ) -> Iterator[NDArray[np.float32]]:
         group: list[NDArray[np.float32]] = []
         n_frames = 0
-        for chroma in chromas:
-            values = self._values(chroma)
+        tracks = map(self._values, chromas)
+        while True:
+            try:
+                values = next(tracks)
+            except StopIteration:
+                break
+            except Exception:
+                yield from self._embed_group(group, batch_size)
+                raise
             group.append(values)
             n_frames += len(values)
             if len(group) == BATCHES_PER_GROUP * batch_size or n_frames >= MAX_FRAMES_PER_GROUP:

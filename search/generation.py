@@ -183,6 +183,7 @@ class Generation:
         }
         if self._mapped is not None:
             counts[manifest.files[MAPPED].path] = self._mapped.num_rows
+            _check_columns(self._mapped, performances, self.folder / manifest.files[MAPPED].path)
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{where} has {count}" for where, count in counts.items())
             raise IndexFormatError(f"the parts of {self.folder} disagree in number: {found}")
@@ -207,6 +208,19 @@ def _is_mapped(manifest: Manifest) -> bool:
     record = manifest.files.get(MAPPED)
     described = manifest.files[PERFORMANCES].path
     return record is not None and Path(record.path).parent == Path(described).parent
+
+
+def _check_columns(mapped: pa.Table, performances: pq.ParquetFile, path: Path) -> None:
+    """Compare names, which a flipped bit changes: no more of the file is read at opening."""
+    try:
+        found = mapped.column_names
+    except UnicodeDecodeError:
+        found = None
+    if found != performances.schema_arrow.names:
+        raise IndexFormatError(
+            f"{path} is damaged: its columns are not those of the Parquet file beside it; restore "
+            "the index from a copy or rebuild it"
+        )
 
 
 def _mapped_table(path: Path) -> pa.Table:

@@ -160,7 +160,26 @@ def test_it_says_what_it_is(tiny_checkpoint: Checkpoint) -> None:
     assert encoder.id in repr(encoder)
 
 
+@pytest.mark.parametrize("raised", [InvalidChromaError, OSError])
+def test_what_came_before_a_track_that_fails_is_embedded(
+    tiny_encoder: Encoder, raised: type[Exception]
+) -> None:
+    tracks = [random_chroma(n) for n in (30, 90, 60, 40, 50)]
+
+    def reading() -> Iterator[Chroma]:
+        yield from tracks
+        if raised is OSError:
+            raise OSError("unplugged")
+        yield Chroma(np.zeros((100, 12), np.float32), 21.5)
+
+    found: list[np.ndarray] = []
+    with pytest.raises(raised):
+        found.extend(tiny_encoder.embed_many(reading(), batch_size=2))
+    expected = [tiny_encoder.embed(track) for track in tracks]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_batch_size_is_positive(tiny_encoder: Encoder) -> None:
     for wrong in (0, -1, 2.5, "16", None):
         with pytest.raises(ValueError, match=r"batch_size is .*; give a whole number"):
-            list(tiny_encoder.embed_many([], batch_size=wrong))  # type: ignore[arg-type]
+            tiny_encoder.embed_many([], batch_size=wrong)  # type: ignore[arg-type]

@@ -199,6 +199,16 @@ def test_metadata_that_is_not_what_is_mapped_is_found(folder: Path) -> None:
     assert len(Index.open(folder, mmap=False).performances) == 120
 
 
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_mapped_column_whose_name_is_damaged_is_found_at_opening(folder: Path, bit: int) -> None:
+    path = folder / "performances.arrow"
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"work_id") + 2] ^= 1 << bit  # of the footer; bit 7 is no UTF-8
+    path.write_bytes(content)
+    with pytest.raises(IndexFormatError, match=r"performances\.arrow is damaged: its columns"):
+        Index.open(folder)
+
+
 def test_numbers_that_are_none_are_no_damage(
     catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
