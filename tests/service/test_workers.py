@@ -180,9 +180,7 @@ def test_requests_that_wait_for_the_parsing_of_their_bodies_are_bounded_too(
 
             def ask() -> asyncio.Task[Any]:
                 headers = {"content-type": "application/json"}
-                return asyncio.create_task(
-                    client.post("/v1/search", content=body, headers=headers)
-                )
+                return asyncio.create_task(client.post("/v1/search", content=body, headers=headers))
 
             asked = [ask() for _ in range(5)]
             try:
