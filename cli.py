@@ -167,8 +167,11 @@ def prepare_streams() -> None:
     """Make stdin, stdout and stderr fit for any command.
 
     A stream that the caller closed leads nowhere, so that no file that a command opens gets its
-    number, and with it what a library prints. What stdout cannot encode is escaped.
+    number, and with it what a library prints. What stdout cannot encode is escaped. ``COLUMNS=0``
+    is taken as not set, as a terminal that doesn't know its width has it: rich would print nothing.
     """
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
     for number in range(3):
         try:
             os.fstat(number)

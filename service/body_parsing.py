@@ -4,7 +4,7 @@ A track of 23 minutes is a body of 14 MB of digits, and ``json.loads`` and the v
 million numbers one by one hold Python's lock for a second or more, in whichever thread they run: no
 other request, health checks included, gets a turn. So a body that is long
 
-* is parsed in a thread, one body at a time, and
+* is parsed in a thread, one body at a time, with no more requests waiting than workers take, and
 * the array after the key ``hpcp`` is parsed in slices of 32 kB, each of which becomes an array
   ``(n, 12)`` at once; between two slices the lock is free.
 
@@ -25,11 +25,12 @@ import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi.routing import APIRoute
 from numpy.typing import NDArray
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ..encoder import N_PITCH_CLASSES
 from .problems import UNSUPPORTED_MEDIA_TYPE, ProblemError
+from .workers import WorkerPool
 
 #: Bodies of fewer bytes are parsed where they are: it takes less than a millisecond.
 LONG_BODY = 65_536
@@ -148,9 +149,21 @@ class LongBodyRoute(APIRoute):
 
         async def handle_in_slices(request: Request) -> Response:
             _refuse_compressed(request)  # here, since the body is parsed before a dependency's turn
-            return await handle(_RequestInSlices(request.scope, request.receive))
+            in_slices = _RequestInSlices(request.scope, request.receive)
+            workers: WorkerPool | None = getattr(request.app.state, "workers", None)
+            if workers is None or not await _is_long(in_slices):
+                return await handle(in_slices)
+            with workers.admitted():
+                return await handle(in_slices)
 
         return handle_in_slices
+
+
+async def _is_long(request: Request) -> bool:
+    try:
+        return len(await request.body()) >= LONG_BODY
+    except ClientDisconnect:  # which the framework, too, meets when it reads the body, and handles
+        return False
 
 
 def _refuse_compressed(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,16 +62,23 @@ def serve(
     try:
         settings = Settings(index=index, **given)
     except ValidationError as error:
-        raise typer.BadParameter(_explain(error)) from error
+        raise typer.BadParameter(_explain(error, given)) from error
 
     from .server import run
 
     run(settings)
 
 
-def _explain(error: Any) -> str:
-    """Name the settings that are wrong as the environment spells them."""
+def _explain(error: Any, given: Collection[str]) -> str:
+    """Name the settings that are wrong as they were given: as options, or by the environment."""
     return "; ".join(
-        f"COVERDEX_{str(problem['loc'][0]).upper()}: {problem['msg']}, not {problem['input']!r}"
+        f"{_as_given(str(problem['loc'][0]), given)}: {problem['msg']}, not {problem['input']!r}"
         for problem in error.errors()
     )
+
+
+def _as_given(setting: str, given: Collection[str]) -> str:
+    if setting not in given:
+        return f"COVERDEX_{setting.upper()}"
+    option = "threshold" if setting == "cover_threshold" else setting.replace("_", "-")
+    return f"--{option}"

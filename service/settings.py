@@ -21,6 +21,9 @@ DEFAULT_COVER_THRESHOLD = 0.5
 #: Candidates of a search that does not say how many, where the deployment gives so many.
 DEFAULT_LIMIT = 10
 
+#: More than any machine has processors, and few enough for the C integers of torch and faiss.
+MOST_COMPUTE_THREADS = 4096
+
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -59,7 +62,10 @@ class Settings(BaseSettings):
         description="Requests that may wait for a worker; more are answered with 503.",
     )
     compute_threads: int = Field(
-        default=1, ge=1, description="Threads that torch and faiss use within one worker."
+        default=1,
+        ge=1,
+        le=MOST_COMPUTE_THREADS,
+        description="Threads that torch and faiss use within one worker.",
     )
     max_body_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="Largest request body, in bytes."

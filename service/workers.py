@@ -17,8 +17,9 @@ default). OpenMP keeps that number per calling thread, which is why every worker
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ class WorkerPool:
         self._workers = workers
         self._backlog = backlog
         self._taken = 0
+        self._admitted = 0
         self._lock = Lock()
         self._threads = ThreadPoolExecutor(
             max_workers=workers,
@@ -70,22 +72,46 @@ class WorkerPool:
             ``overloaded``: all threads are busy and the queue is full.
         """
         with self._lock:
-            if self._taken >= self._workers + self._backlog:
-                raise ProblemError(
-                    OVERLOADED,
-                    f"{self._workers} requests are being worked on and {self._backlog} are "
-                    f"waiting; try again in {RETRY_AFTER} s",
-                    headers={"Retry-After": str(RETRY_AFTER)},
-                )
+            self._refuse_beyond(self._taken)
             self._taken += 1
         future = self._threads.submit(work)
         # When the work is done and not when the request is: a client that went away still costs.
         future.add_done_callback(self._give_back)
         return await asyncio.wrap_future(future)
 
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count a request whose body is to be parsed before it comes to a thread.
+
+        Bodies are parsed one at a time: without this they would wait for that in a queue without
+        an end. As many are let in as the threads and the queue for them take.
+
+        Raises
+        ------
+        ProblemError
+            ``overloaded``: so many are being parsed, worked on or waiting already.
+        """
+        with self._lock:
+            self._refuse_beyond(self._admitted)
+            self._admitted += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._admitted -= 1
+
     def close(self) -> None:
         """Let running work end and drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _refuse_beyond(self, requests: int) -> None:
+        if requests >= self._workers + self._backlog:
+            raise ProblemError(
+                OVERLOADED,
+                f"{self._workers} requests are being worked on and {self._backlog} are waiting; "
+                f"try again in {RETRY_AFTER} s",
+                headers={"Retry-After": str(RETRY_AFTER)},
+            )
 
     def _give_back(self, _: Future[Any]) -> None:
         with self._lock:

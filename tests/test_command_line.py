@@ -83,6 +83,12 @@ def test_titles_are_as_they_are_in_utf_8(index: Path) -> None:
     assert all(title.encode() in done.stdout for title in TITLES)
 
 
+def test_an_answer_is_printed_where_the_terminal_is_said_to_have_no_columns(index: Path) -> None:
+    done = coverdex("query", index, "-p", "P_1", env={"COLUMNS": "0", "PYTHONIOENCODING": "utf-8"})
+    assert done.returncode == 0, done.stderr
+    assert b"P_2" in done.stdout
+
+
 def test_an_empty_list_from_a_closed_stdin(index: Path) -> None:
     done = closing(0, "index", "remove", index, "--list", "-")
     assert done.returncode == 2

@@ -180,3 +180,17 @@ def test_wrong_settings_are_a_mistake_of_usage(
     code, said = failed(index_folder)
     assert code == 2
     assert "COVERDEX_MAX_LIMIT" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--threshold", "5"), ("--log-level", "loud"), ("--threshold", "nan")]
+)
+def test_a_wrong_option_is_named_as_it_was_given(
+    failed: Failing, index_folder: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    monkeypatch.setenv("COVERDEX_COVER_THRESHOLD", "0.3")
+    code, said = failed(index_folder, option, value)
+    assert code == 2
+    assert option in said
+    assert value in said
+    assert "COVERDEX_" not in said

@@ -83,6 +83,7 @@ def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPa
         ("workers", 0),
         ("backlog", -1),
         ("compute_threads", 0),
+        ("compute_threads", 100_000_000_000),
         ("max_body_bytes", 10),
         ("max_frames", 0),
         ("max_limit", 0),

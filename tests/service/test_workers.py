@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -10,7 +11,8 @@ import faiss
 import pytest
 import torch
 from coverdex.encoder import Chroma
-from coverdex.service import Engine, Settings, create_app
+from coverdex.service import Engine, Settings, body_parsing, create_app
+from coverdex.service.body_parsing import LONG_BODY, parse_body
 from coverdex.service.problems import OVERLOADED, ProblemError
 from coverdex.service.workers import WorkerPool
 from httpx2 import ASGITransport, AsyncClient
@@ -152,5 +154,47 @@ def test_queries_at_the_same_time_are_answered_as_one_by_one(
         assert together == alone
         firsts = [answer["candidates"][0]["performance_id"] for answer in together]
         assert firsts == list(tracks)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_requests_that_wait_for_the_parsing_of_their_bodies_are_bounded_too(
+    engine: Engine, index_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings(index=index_folder, workers=1, backlog=1), engine=engine)
+    body = json.dumps({"query": by_id("P_1"), "limit": 1}).encode() + b" " * LONG_BODY
+    go_on = threading.Event()
+
+    def parse_later(body: bytes) -> Any:
+        go_on.wait()
+        return parse_body(body)
+
+    monkeypatch.setattr(body_parsing, "parse_body", parse_later)
+
+    async def scenario() -> None:
+        transport = ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            AsyncClient(transport=transport, base_url="http://service") as client,
+        ):
+
+            def ask() -> asyncio.Task[Any]:
+                headers = {"content-type": "application/json"}
+                return asyncio.create_task(client.post("/v1/search", content=body, headers=headers))
+
+            asked = [ask() for _ in range(5)]
+            try:
+                turned_away, _ = await asyncio.wait(asked, timeout=2)
+                short = await client.post("/v1/search", json={"query": by_id("P_1")})
+                assert short.status_code == 200, "which waits for no parsing"
+            finally:
+                go_on.set()
+            assert len(turned_away) == 3
+            for each in turned_away:
+                problem_of(each.result(), OVERLOADED)
+                assert each.result().headers["retry-after"] == "1"
+            answers = await asyncio.gather(*asked)
+            assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503]
+            assert (await ask()).status_code == 200, "the places were given back"
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
