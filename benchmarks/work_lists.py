@@ -77,6 +77,15 @@ def read_work_list(path: str | Path) -> WorkList:
     WorkListError
         If it lacks the columns, or lists a performance twice.
     """
+    try:
+        return _read(path)
+    except WorkListError as error:
+        if str(path) in str(error):
+            raise
+        raise WorkListError(f"{path}: {error}") from error
+
+
+def _read(path: str | Path) -> WorkList:
     at = Path(path)
     if not at.exists() and str(path) != "demo":
         raise NotFoundError(

@@ -212,7 +212,7 @@ def test_wrong_list_of_works_is_refused(tmp_path):
     with pytest.raises(WorkListError, match="columns work, track"):
         read_work_list(path)
     path.write_text("work_id,performance_id\nW_1,P_1\nW_2,P_1\n")
-    with pytest.raises(WorkListError, match="'P_1' is listed twice"):
+    with pytest.raises(WorkListError, match=r"works\.csv: performance 'P_1' is listed twice"):
         read_work_list(path)
     pq.write_table(pa.table({"work_id": ["a"]}), tmp_path / "w.parquet")
     with pytest.raises(WorkListError, match="performance_id"):
@@ -225,7 +225,7 @@ def test_wrong_list_of_works_is_refused(tmp_path):
         read_work_list(tmp_path / "w.parquet")
     for rows in ("W_1,P_1\nW_1\n", "W_1,P_1\nW_1,\n", "W_1,P_1\nW_1, \n"):
         path.write_text(f"work_id,performance_id\n{rows}")
-        with pytest.raises(WorkListError, match=r"row 2 .*W_1.* names no performance"):
+        with pytest.raises(WorkListError, match=r"works\.csv: row 2 .*W_1.* names no performance"):
             read_work_list(path)
     path.write_text("work_id,performance_id\nW_1," + "x" * 200_000)
     with pytest.raises(WorkListError, match="cannot be read as CSV"):
