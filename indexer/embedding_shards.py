@@ -210,7 +210,7 @@ def read_shard_header(path: Path) -> ShardHeader:
         with pq.ParquetFile(path) as file:
             known = file.schema_arrow.metadata or {}
             n_rows = file.metadata.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # last: a damaged name
         raise CoverdexError(f"{path} cannot be read as Parquet ({error}); make it again") from error
 
     def text(key: bytes) -> str | None:

@@ -95,7 +95,7 @@ class ParquetCatalogue(Catalogue):
         self._good_rows, rejections = _sort_out_ids(self.path)
         super().__init__(source=str(self.path), kind=ChromaKind(kind), rejections=rejections)
         self.file_metadata = {
-            key.decode(): value.decode(errors="replace")
+            key.decode(errors="replace"): value.decode(errors="replace")
             for key, value in (schema.metadata or {}).items()
             if key != FORMAT_KEY and not key.startswith(b"ARROW")
         }

@@ -41,7 +41,7 @@ def read_parquet_schema(path: str | Path) -> pa.Schema:
         raise NotFoundError(f"no file {path}; give an existing Parquet file")
     with readable(path):
         schema = pq.read_schema(path)
-    twice = [name for name, times in Counter(schema.names).items() if times > 1]
+        twice = [name for name, times in Counter(schema.names).items() if times > 1]
     if twice:
         raise CoverdexError(f"{path} has two columns {twice[0]!r}; rename one, or leave it out")
     return schema
@@ -58,6 +58,6 @@ def readable(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # last: a damaged name
         said = " ".join(str(error).split())  # some of Arrow's messages have several lines
         raise CoverdexError(f"{path} cannot be read as Parquet ({said}); make it again") from error

@@ -231,7 +231,7 @@ def _columns(path: Path) -> list[str]:
     """Name the columns of a Parquet file; none where it is no such file."""
     try:
         names: list[str] = pq.read_schema(path).names
-    except (pa.ArrowInvalid, OSError, UnicodeEncodeError):  # Arrow opens no odd names
+    except (pa.ArrowException, OSError, UnicodeError):  # Arrow knows no odd names of files, columns
         return []
     return names
 

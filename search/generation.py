@@ -165,7 +165,7 @@ class Generation:
     def _parquet(self, part: str) -> Any:
         try:
             return pq.ParquetFile(self._files[part])
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # last: a damaged name
             path = self.folder / self.manifest.files[part].path
             raise IndexFormatError(f"{path} is not readable as Parquet: {error}") from None
 
@@ -192,7 +192,11 @@ class Generation:
                 f"the parts of {self.folder} disagree: vectors of dimension "
                 f"{self.vectors.dimension}, the manifest says {manifest.dimension}"
             )
-        encoder = (embeddings.schema_arrow.metadata or {}).get(ENCODER_ID_KEY, b"").decode()
+        encoder = (
+            (embeddings.schema_arrow.metadata or {})
+            .get(ENCODER_ID_KEY, b"")
+            .decode(errors="replace")
+        )
         if encoder != manifest.encoder_id:
             raise IndexFormatError(
                 f"the parts of {self.folder} disagree: embeddings of encoder "
@@ -213,18 +217,18 @@ def _is_mapped(manifest: Manifest) -> bool:
 def _check_columns(mapped: pa.Table, performances: pq.ParquetFile, path: Path) -> None:
     """Compare names, which a flipped bit changes: no more of the file is read at opening."""
     try:
-        found = mapped.column_names
+        alike = mapped.column_names == performances.schema_arrow.names
     except UnicodeDecodeError:
-        found = None
-    if found != performances.schema_arrow.names:
+        alike = False
+    if not alike:
         raise IndexFormatError(
-            f"{path} is damaged: its columns are not those of the Parquet file beside it; restore "
-            "the index from a copy or rebuild it"
+            f"{path} is damaged, or the Parquet file beside it: their columns differ; restore the "
+            "index from a copy or rebuild it"
         )
 
 
 def _mapped_table(path: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise IndexFormatError(f"{path} is not readable as an Arrow file: {error}") from None

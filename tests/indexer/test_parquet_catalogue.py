@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,24 @@ def test_a_damaged_page_is_told_with_the_name_of_its_file(tmp_path: Path) -> Non
         path.write_bytes(whole[:start] + b"\xff" * 12 + whole[start + 12 :])
         with pytest.raises(CoverdexError, match=f"{path} cannot be read as Parquet"):
             list(open_catalogue(path))
+
+
+def test_damaged_names_in_the_schema_are_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    write_parquet_catalogue(path, zip(RECORDS, chromas(), strict=True), file_metadata={"made": "1"})
+    whole = path.read_bytes()
+    refusals = []
+    for text in (b"instrumental", b"n_frames", b"made", b"key"):
+        for found in re.finditer(text, whole):
+            damaged = bytearray(whole)
+            damaged[found.start()] ^= 1 << 7
+            path.write_bytes(damaged)
+            try:
+                list(open_catalogue(path))
+            except CoverdexError as error:
+                refusals.append(str(error))
+    assert refusals
+    assert all(str(path) in said for said in refusals)
 
 
 def test_numbers_of_frames_that_are_text_are_rejected(tmp_path: Path) -> None:
