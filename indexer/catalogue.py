@@ -59,6 +59,10 @@ class CataloguePart(Protocol):
         """How many performances it holds."""
         ...
 
+    def __str__(self) -> str:
+        """Say where it lies, for a message."""
+        ...
+
     def fingerprint(self) -> str:
         """Digest of what would be read, without reading it: names, sizes, times, metadata."""
         ...

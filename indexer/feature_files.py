@@ -91,6 +91,10 @@ class FeatureFileBatch:
     def __len__(self) -> int:
         return len(self.files)
 
+    def __str__(self) -> str:
+        first, last = self.files[0].path, self.files[-1].path
+        return str(first) if first == last else f"{len(self)} files from {first} to {last}"
+
     def fingerprint(self) -> str:
         """Digest of the records and of each file's path, size and time of change."""
         digest = hashlib.sha256(self.kind.encode())

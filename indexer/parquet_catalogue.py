@@ -146,6 +146,9 @@ class RowGroup:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __str__(self) -> str:
+        return f"row group {self.number} of {self.path}"
+
     def fingerprint(self) -> str:
         """Digest of path, size and time of change of the file, and of which rows are read."""
         state = (str(self.path), file_state(self.path), self.number, self.kind, self.rows)

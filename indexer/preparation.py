@@ -26,6 +26,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,22 +111,27 @@ def prepared_parts(
     pool = ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_reading_process
     )
-    under_way: deque[tuple[int, Future[list[Prepared]]]] = deque()
+    under_way: deque[tuple[CataloguePart, Future[list[Prepared]]]] = deque()
     n_ahead = 0
     try:
         for part in parts:
-            under_way.append((len(part), pool.submit(prepare_part, part, preprocessing)))
+            under_way.append((part, pool.submit(prepare_part, part, preprocessing)))
             n_ahead += len(part)
             while n_ahead > TRACKS_AHEAD and len(under_way) > workers:
-                n_tracks, first = under_way.popleft()
-                n_ahead -= n_tracks
-                yield first.result()
+                # Taken away once it is known, so that a failure finds it among the others.
+                result = under_way[0][1].result()
+                n_ahead -= len(under_way.popleft()[0])
+                yield result
         while under_way:
-            yield under_way.popleft()[1].result()
+            result = under_way[0][1].result()
+            under_way.popleft()
+            yield result
     except BrokenProcessPool as error:
+        read = _being_read(under_way, workers)
         raise CoverdexError(
-            "a reading process ended unexpectedly (out of memory?); "
-            "start the build again, it goes on where it stopped, with fewer --workers"
+            f"a reading process ended unexpectedly while it read {read}: out of memory, or a "
+            "damaged file that HDF5 itself cannot stand; start the build again, it goes on where "
+            "it stopped, with fewer --workers, or without that file"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -164,6 +170,14 @@ def beside_readers(workers: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _being_read(
+    under_way: Iterable[tuple[CataloguePart, Future[list[Prepared]]]], workers: int
+) -> str:
+    """Name the parts that were being read when a process ended: the first without a result."""
+    unread = (part for part, future in under_way if not future.done() or future.exception())
+    return " or ".join(str(part) for part in islice(unread, workers)) or "the first file"
 
 
 def _prepare(outcome: Reading | Rejection, preprocessing: Preprocessing) -> Prepared:

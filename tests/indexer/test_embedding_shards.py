@@ -8,8 +8,11 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +23,15 @@ import pytest
 from coverdex.encoder import CoverdexError, Encoder, IncompatibleError
 from coverdex.indexer import (
     EmbeddingReport,
+    Rejection,
     embed_catalogue,
     embedding_shards,
     open_catalogue,
     preparation,
     read_shards,
+    write_parquet_catalogue,
 )
+from coverdex.indexer.catalogue import Reading
 from coverdex.indexer.embedding_shards import read_shard_header
 from coverdex.indexer.only_writer import only_writer
 from coverdex.indexer.preparation import prepared_parts
@@ -285,6 +291,49 @@ def test_processes_give_what_one_process_gives(
             assert np.array_equal(one.values, other.values)
         else:
             assert one == other
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """A part that ends the process which reads it, as a file may that HDF5 cannot stand."""
+
+    name: str
+
+    def __len__(self) -> int:
+        return 1
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read(self) -> Iterator[Reading | Rejection]:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        yield from ()
+
+
+def test_what_ended_a_reading_process_is_named(
+    catalogue_folder: DatacosFolder, tiny_encoder: Encoder
+) -> None:
+    parts = open_catalogue(catalogue_folder.root).parts()
+    deadly: Any = Deadly("the damaged one")
+    prepared = prepared_parts([*parts, deadly], tiny_encoder.preprocessing, workers=1)
+    received = list(islice(prepared, len(parts)))
+    assert [len(part) for part in received] == [8, 8, 8]
+    with pytest.raises(CoverdexError, match=r"while it read the damaged one: .* that file$"):
+        next(prepared)
+
+
+def test_parts_say_where_they_lie(catalogue_folder: DatacosFolder, tmp_path: Path) -> None:
+    catalogue = open_catalogue(catalogue_folder.root)
+    files = catalogue_folder.root / "da-tacos_benchmark_subset_hpcp"
+    first = catalogue.parts()[0]
+    assert str(first) == (
+        f"8 files from {files}/W_0_hpcp/P_00_hpcp.h5 to {files}/W_11_hpcp/P_111_hpcp.h5"
+    )
+    write_parquet_catalogue(tmp_path / "x.parquet", catalogue)
+    assert (
+        str(open_catalogue(tmp_path / "x.parquet").parts()[0])
+        == f"row group 0 of {tmp_path}/x.parquet"
+    )
 
 
 def test_readers_give_way_to_the_encoder() -> None:
