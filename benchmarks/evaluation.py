@@ -51,7 +51,7 @@ class Counts:
     n_noise: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """MAP, MR1 and the rest of one ranking, with the figures of every query.
 
@@ -68,6 +68,12 @@ class Evaluation:
 
     cliques: Cliques
     groups: TieGroups
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evaluation of {self.counts.n_queries:,} queries: MAP {self.map:.4f}, "
+            f"MR1 {self.mr1:.2f}>"
+        )
 
     @cached_property
     def counts(self) -> Counts:

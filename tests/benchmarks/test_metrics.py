@@ -26,6 +26,11 @@ def test_six_performances(six, six_works):
     assert result.hits_at_10 == 1
 
 
+def test_a_notebook_shows_one_line(six, six_works):
+    assert repr(evaluate(six, six_works)) == "<Evaluation of 5 queries: MAP 0.5333, MR1 2.20>"
+    assert repr(evaluate(six, list("abcdef"))) == "<Evaluation of 0 queries: MAP nan, MR1 nan>"
+
+
 def test_counts(six, six_works):
     counts = evaluate(six, six_works).counts
     assert (counts.n_performances, counts.n_works, counts.n_noise) == (6, 3, 1)
