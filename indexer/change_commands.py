@@ -17,9 +17,9 @@ import typer
 from .command_options import (
     AsJson,
     EncoderId,
-    EncoderName,
     IndexFolder,
     MetadataFile,
+    OwnEncoderName,
     Subset,
     Workers,
     check_recall_wanted,
@@ -56,7 +56,7 @@ def add(
     update: Annotated[
         bool, typer.Option("--update", help="Replace performances that are there already.")
     ] = False,
-    encoder: EncoderName = None,
+    encoder: OwnEncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
     encoder_id: EncoderId = None,
@@ -77,7 +77,7 @@ def add(
 def update(
     index: IndexFolder,
     paths: Sources,
-    encoder: EncoderName = None,
+    encoder: OwnEncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
     encoder_id: EncoderId = None,

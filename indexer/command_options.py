@@ -28,7 +28,17 @@ Catalogues = Annotated[
 ]
 EncoderName = Annotated[
     str | None,
-    typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
+    typer.Option(
+        "--encoder",
+        help="Name of a shipped encoder, or a checkpoint folder; default: coverdex-64.",
+    ),
+]
+OwnEncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Name of a shipped encoder, or a checkpoint folder; default: the index's own.",
+    ),
 ]
 EncoderId = Annotated[
     str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
