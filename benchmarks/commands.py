@@ -211,10 +211,10 @@ def download(
         bool, typer.Option("--keep-archives", help="Keep the archives beside what was unpacked.")
     ] = False,
 ) -> None:
-    """Download parts of Da-TACOS, go on where an earlier download stopped, and check them.
+    r"""Download parts of Da-TACOS, go on where an earlier download stopped, and check them.
 
     `coverdex datasets download da-tacos --what metadata benchmark_hpcp`. Addresses and checksums
-    come from mirdata (the extra `coverdex[download]`).
+    come from mirdata: `pip install "coverdex\[download]"`.
     """
     from .download import download_datacos
     from .download_progress import shown_download

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..search.given import plain
 from .similarity import InvalidSimilarityError, SimilaritySource
 from .ties import TieGroups
 
@@ -50,14 +51,13 @@ class Cliques:
     @classmethod
     def of(cls, works: Sequence[Hashable | None]) -> Cliques:
         """Group performances by their work; None, blank or NaN is a work of its own (unknown)."""
+        works = plain(works)  # of Arrow: its nulls are no None, and all equal to each other
         position: dict[Hashable, int] = {}
         members: list[list[int]] = []
         labels: list[Hashable | None] = []
         work_of = np.empty(len(works), dtype=np.int64)
         for performance, work in enumerate(works):
-            # A table of pandas has NaN where a work is missing; it is not even equal to itself.
-            blank = isinstance(work, str) and not work.strip()
-            unknown = work is None or blank or work != work
+            unknown = _is_unknown(work)
             at = len(members) if unknown else position.setdefault(work, len(members))
             if at == len(members):
                 members.append([])
@@ -75,6 +75,16 @@ class Cliques:
     def queries(self) -> NDArray[np.int64]:
         """Positions of the performances that have covers, ascending."""
         return np.flatnonzero(self.sizes[self.work_of] > 1) if self.members else self.work_of
+
+
+def _is_unknown(work: Any) -> bool:
+    if work is None or isinstance(work, str):
+        return work is None or not work.strip()
+    try:
+        # A table of pandas has NaN where a work is missing; it is not even equal to itself.
+        return bool(work != work)
+    except TypeError:
+        return True  # or NA, of which nothing is true or false
 
 
 def cover_ranks(

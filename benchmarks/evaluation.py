@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..search.given import plain
 from . import ties
 from .bootstrap import Interval, WorkBootstrap
 from .cover_ranks import Cliques
+from .similarity import InvalidSimilarityError
 from .ties import Floats, TieGroups
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Counts:
     n_noise: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """MAP, MR1 and the rest of one ranking, with the figures of every query.
 
@@ -66,6 +68,12 @@ class Evaluation:
 
     cliques: Cliques
     groups: TieGroups
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evaluation of {self.counts.n_queries:,} queries: MAP {self.map:.4f}, "
+            f"MR1 {self.mr1:.2f}>"
+        )
 
     @cached_property
     def counts(self) -> Counts:
@@ -240,7 +248,8 @@ class Evaluation:
         Parameters
         ----------
         performances, works : sequences of str, optional
-            Ids of all n performances, in catalogue order; positions stand in where left out.
+            Ids of all n performances and of their works, in catalogue order; positions stand in
+            where left out. Other ids than text, such as numbers, become text.
 
         Returns
         -------
@@ -249,18 +258,22 @@ class Evaluation:
             ``reciprocal_rank``, ``hit_at_1``, ``hit_at_10``, ``covers_in_10``,
             ``normalised_rank``, ``tied``, and ``average_precision`` and ``first_rank`` with ties
             broken for and against the covers (``..._best``, ``..._worst``).
+
+        Raises
+        ------
+        InvalidSimilarityError
+            If there are more or fewer ids than performances.
         """
         import pyarrow as pa
 
         at = self.queries
         best, worst = (self.with_ties_broken(best=best) for best in (True, False))
-        names = [str(i) if performances is None else performances[i] for i in at]
-        own = self.cliques.work_of[at]
-        labels = [str(w) if works is None else works[i] for i, w in zip(at, own, strict=True)]
+        names = self._ids(performances, "performances", positions=range(self.counts.n_performances))
+        labels = self._ids(works, "works", positions=self.cliques.work_of)
         return pa.table(
             {
-                "performance_id": pa.array(names, pa.string()),
-                "work_id": pa.array(labels, pa.string()),
+                "performance_id": pa.array([names[i] for i in at], pa.string()),
+                "work_id": pa.array([labels[i] for i in at], pa.string()),
                 "n_covers": self.n_covers.astype(np.int32),
                 "average_precision": self.average_precision,
                 "first_rank": self.first_rank,
@@ -276,6 +289,16 @@ class Evaluation:
                 "first_rank_worst": worst.first_rank,
             }
         )
+
+    def _ids(self, given: Any, what: str, *, positions: Any) -> list[str | None]:
+        """Take the ids of all performances as text, the positions where none are given."""
+        ids = list(positions if given is None else plain(given))
+        if len(ids) != len(self.cliques.work_of):
+            raise InvalidSimilarityError(
+                f"ids of {len(ids)} {what} are given and {len(self.cliques.work_of)} were "
+                "evaluated; give one for each, in the same order"
+            )
+        return [None if one is None else str(one) for one in ids]
 
 
 def _mean(values: Floats) -> float:

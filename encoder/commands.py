@@ -22,6 +22,7 @@ app = typer.Typer(
     name="encoder",
     help="Train encoders and look at their checkpoints.",
     no_args_is_help=True,
+    add_completion=False,  # that of `coverdex` completes these, too
     pretty_exceptions_enable=False,
 )
 

@@ -17,9 +17,9 @@ import typer
 from .command_options import (
     AsJson,
     EncoderId,
-    EncoderName,
     IndexFolder,
     MetadataFile,
+    OwnEncoderName,
     Subset,
     Workers,
     check_recall_wanted,
@@ -56,7 +56,7 @@ def add(
     update: Annotated[
         bool, typer.Option("--update", help="Replace performances that are there already.")
     ] = False,
-    encoder: EncoderName = None,
+    encoder: OwnEncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
     encoder_id: EncoderId = None,
@@ -77,7 +77,7 @@ def add(
 def update(
     index: IndexFolder,
     paths: Sources,
-    encoder: EncoderName = None,
+    encoder: OwnEncoderName = None,
     subset: Subset = None,
     metadata: MetadataFile = None,
     encoder_id: EncoderId = None,
@@ -240,9 +240,13 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
         if of_shards:
             contents = read_shards_at(source.paths[0], encoder_id=source.encoder_id)
             return add_embeddings(editor, contents, update=update, must_exist=must_exist)
-        name = source.encoder or editor.index.manifest.encoder_name
         loaded, catalogue = encoder_and_catalogue(
-            name, source.paths, None, source.subset, source.metadata
+            source.encoder,
+            source.paths,
+            None,
+            source.subset,
+            source.metadata,
+            index=editor.index,
         )
         workers = source.workers
         with shown_progress("adding") as progress:

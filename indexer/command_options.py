@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..encoder.encoder import Encoder
+    from ..search import Index
     from .catalogue import Catalogue
     from .rejection import Rejection
 
@@ -27,7 +28,17 @@ Catalogues = Annotated[
 ]
 EncoderName = Annotated[
     str | None,
-    typer.Option("--encoder", help="Name of a shipped encoder, or a checkpoint folder."),
+    typer.Option(
+        "--encoder",
+        help="Name of a shipped encoder, or a checkpoint folder; default: coverdex-64.",
+    ),
+]
+OwnEncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="Name of a shipped encoder, or a checkpoint folder; default: the index's own.",
+    ),
 ]
 EncoderId = Annotated[
     str | None, typer.Option("--encoder-id", help="Who made shards that do not say.")
@@ -92,9 +103,15 @@ def encoder_and_catalogue(
     kind: str | None = None,
     subset: str | None = None,
     metadata: Path | None = None,
+    *,
+    index: Index | None = None,
 ) -> tuple[Encoder, Catalogue]:
-    """Load the encoder and open what the paths name: one catalogue, or feature files."""
+    """Load the encoder and open what the paths name: one catalogue, or feature files.
+
+    Where no encoder is named it is the one of the index that is added to, or else the default one.
+    """
     from ..encoder import Encoder
+    from ..search.own_encoder import load_encoder_of
     from .catalogue import check_is_there, open_catalogue
     from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
 
@@ -106,7 +123,7 @@ def encoder_and_catalogue(
         raise typer.BadParameter("--subset and --metadata go with a folder of Da-TACOS")
     if one_catalogue:
         check_is_there(paths[0])  # whoever misspelt it is not to look for an encoder
-    loaded = Encoder.load(encoder)
+    loaded = Encoder.load(encoder) if index is None else load_encoder_of(index, encoder)
     wanted = kind or str(loaded.kind)
     if one_catalogue:
         return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)

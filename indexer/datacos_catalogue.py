@@ -161,9 +161,11 @@ def _find_feature_folder(
     if any(child.is_dir() and ids_in_path(child / "x")[0] for child in path.iterdir()):
         return path, subset  # a feature folder under a name of its own
     there = ", ".join(sorted(child.name for child in path.iterdir())[:5]) or "nothing"
+    whose = f" of the {subset} subset" if subset else ""
     raise CoverdexError(
-        f"{path} holds no {kind} features in the layout of Da-TACOS (it holds {there}); give a "
-        f"folder with da-tacos_benchmark_subset_{_FEATURE_NAMES[kind][0]}/W_.../P_....h5"
+        f"{path} holds no {kind} features{whose} in the layout of Da-TACOS (it holds {there}); "
+        f"give a folder with da-tacos_{subset or SUBSETS[0]}_subset_{_FEATURE_NAMES[kind][0]}"
+        "/W_.../P_....h5"
     )
 
 

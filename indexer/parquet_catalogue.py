@@ -167,7 +167,7 @@ class RowGroup:
         with readable(self.path), pq.ParquetFile(self.path) as file:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, row_groups=[self.number]):
                 chromas = batch.column("chroma")
-                scale = _scale_of(batch.schema.field("chroma"))
+                scale = _scale_of(batch.schema.field("chroma"), self.path)
                 rows = _rows(pa.Table.from_batches([batch]).drop_columns(["chroma"]))
                 for row, stored in zip(rows, chromas, strict=True):
                     if position in wanted:
@@ -279,7 +279,7 @@ def _check_schema(path: Path) -> pa.Schema:
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
     value_type = field.type.value_type
     if pa.types.is_integer(value_type):
-        _scale_of(field)
+        _scale_of(field, path)
     elif not pa.types.is_floating(value_type):
         raise CoverdexError(f"{path}: column chroma is {field.type}; give lists of numbers")
     return schema
@@ -292,7 +292,7 @@ def _check_ids_are_text(path: Path, kind: pa.DataType) -> None:
         raise CoverdexError(f"{path}: column performance_id is {kind}; give text")
 
 
-def _scale_of(field: pa.Field) -> float | None:
+def _scale_of(field: pa.Field, path: Path) -> float | None:
     """Value of one step of an integer column, None for floats."""
     if not pa.types.is_integer(field.type.value_type):
         return None
@@ -303,7 +303,8 @@ def _scale_of(field: pa.Field) -> float | None:
         scale = float("nan")
     if not (np.isfinite(scale) and scale > 0):
         raise CoverdexError(
-            f"column chroma holds integers and its field metadata 'scale' is {written.decode()!r}; "
-            "give the value of one step, such as 1/255"
+            f"{path}: column chroma holds integers and its field metadata 'scale' is "
+            f"{written.decode(errors='replace')!r}; give the value of one step as a decimal "
+            f"number, such as {1 / 255} for 1/255"
         )
     return scale

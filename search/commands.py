@@ -117,13 +117,14 @@ def _ask_about_file(
     encoder_name: str | None,
     options: SearchOptions,
 ) -> tuple[dict[str, Any], list[Candidate]]:
-    from ..encoder import Chroma, Encoder, read_chroma
+    from ..encoder import Chroma, read_chroma
+    from .own_encoder import load_encoder_of
 
     file = read_chroma(path)
     chroma = file.chroma
     if frame_rate is not None:
         chroma = Chroma(chroma.values, frame_rate, chroma.kind)
-    encoder = Encoder.load(encoder_name or index.manifest.encoder_name)
+    encoder = load_encoder_of(index, encoder_name)
     index.check_encoder(encoder.id)
     asked = {
         "performance_id": file.performance_id,

@@ -28,6 +28,7 @@ from ..encoder import (
     NotFoundError,
 )
 from ..search import Candidate, Index
+from ..search.own_encoder import load_encoder_of
 from .problems import (
     ENCODER_MISMATCH,
     INVALID_CHROMA,
@@ -88,17 +89,7 @@ class Engine:
             They do not belong together.
         """
         opened = Index.open(index, follow=True)
-        name = opened.manifest.encoder_name
-        try:
-            loaded = Encoder.load(encoder or name)
-        except NotFoundError as error:
-            if encoder is not None:
-                raise
-            raise NotFoundError(
-                f"the index {index} was made by encoder {name!r}, which does not come with "
-                "Coverdex; give its folder with --encoder"
-            ) from error
-        return cls(opened, loaded)
+        return cls(opened, load_encoder_of(opened, encoder))
 
     def vector(self, query: Query, pointer: str = "#/query") -> NDArray[np.float32]:
         """Return the embedding of a track, shape (dimension,), float32, L2-normalised.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +17,7 @@ import pytest
 from coverdex.cli import app
 from coverdex.encoder import NotFoundError
 from coverdex.search import write_index
+from typer.main import get_command as click_command_of
 from typer.testing import CliRunner
 
 MAIN = "from coverdex.cli import main; main()"
@@ -120,6 +124,26 @@ def test_a_contender_that_there_is_not_is_told_before_anything_is_made(tmp_path:
         assert isinstance(error, NotFoundError)
         assert "no contender 'nobody'" in str(error)
     assert not list(tmp_path.iterdir())
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every group and command below ``group`` with the words that name it."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        yield (*words, name), command
+        if hasattr(command, "list_commands"):
+            yield from commands(command, (*words, name))
+
+
+def test_help_shows_what_stands_in_brackets_and_completes_the_whole_program_alone() -> None:
+    found = dict(commands(click_command_of(app)))
+    assert len(found) > 30
+    for words, command in found.items():
+        said = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "300"}).stdout
+        assert "--install-completion" not in said, words
+        texts = [command.help, *(getattr(p, "help", None) for p in command.params)]
+        for extra in re.findall(r"coverdex\\?(\[\w+\])", " ".join(filter(None, texts))):
+            assert f"coverdex{extra}" in said, words  # rich takes it for a style
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from coverdex.benchmarks import RankingSimilarity, evaluate, evaluate_embeddings
 from coverdex.benchmarks.cover_ranks import Cliques
@@ -23,6 +24,11 @@ def test_six_performances(six, six_works):
     assert result.hit_at(1).sum() == 2
     assert result.hits_at_1 == pytest.approx(2 / 5)
     assert result.hits_at_10 == 1
+
+
+def test_a_notebook_shows_one_line(six, six_works):
+    assert repr(evaluate(six, six_works)) == "<Evaluation of 5 queries: MAP 0.5333, MR1 2.20>"
+    assert repr(evaluate(six, list("abcdef"))) == "<Evaluation of 0 queries: MAP nan, MR1 nan>"
 
 
 def test_counts(six, six_works):
@@ -62,6 +68,31 @@ def test_performances_of_unknown_works_are_no_covers_of_each_other(six, unknown)
     assert result.counts.n_noise == 3
 
 
+class NotAvailable:
+    """Neither equal nor unequal to anything, as the NA of pandas."""
+
+    __hash__ = object.__hash__
+
+    def __ne__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+def test_works_in_columns_of_arrow_and_missing_ones_of_pandas(six):
+    known = evaluate(six, ["a", "a", "a", "x", "y", "z"])
+    works = ["a", "a", "a", None, None, None]
+    for given_works in (pa.array(works), pa.chunked_array([works[:2], works[2:]])):
+        result = evaluate(six, given_works)
+        assert result.summary() == known.summary()
+        assert result.per_query(pa.array(list("abcdef")), given_works).equals(
+            known.per_query(list("abcdef"), works)
+        )
+    missing = [NotAvailable()] * 3
+    assert evaluate(six, ["a", "a", "a", *missing]).summary() == known.summary()
+
+
 def test_nothing_is_a_query():
     result = evaluate(np.eye(3), ["a", "b", "c"])
     assert result.counts.n_queries == 0
@@ -97,6 +128,18 @@ def test_per_query_table(six, six_works):
         "first_rank_best": 4.0,
         "first_rank_worst": 4.0,
     }
+
+
+def test_ids_that_are_numbers_and_ids_that_are_too_few(six):
+    result = evaluate(six, [1, 1, 1, 2, 2, 3])
+    table = result.per_query([10, 11, 12, 13, 14, 15], [1, 1, 1, 2, 2, 3])
+    assert table["performance_id"].to_pylist() == ["10", "11", "12", "13", "14"]
+    assert table["work_id"].to_pylist() == ["1", "1", "1", "2", "2"]
+    for ids in (list("abcde"), list("abcdefg")):
+        with pytest.raises(InvalidSimilarityError, match=f"{len(ids)} performances.* 6 were"):
+            result.per_query(ids)
+    with pytest.raises(InvalidSimilarityError, match="0 works"):
+        result.per_query(works=[])
 
 
 def test_recall_precision_and_normalised_rank(six, six_works):

@@ -51,6 +51,20 @@ def test_add_update_remove(
     assert run("index", "update", index, datacos.root, *encoder).code == 0
 
 
+def test_an_addition_to_an_index_of_an_encoder_of_ones_own_asks_for_it(
+    index: Path, tmp_path: Path, run: Run
+) -> None:
+    """Its name, which the index knows, is not enough to find it."""
+    release = write_feature_file(
+        tmp_path / "W_1_hpcp" / "P_99_hpcp.h5", "W_1", "P_99", hpcp=made_up_chroma(99)
+    )
+    for command in ("add", "update"):
+        refused = run("index", command, index, release)
+        assert refused.code == 3
+        assert f"{index} was made by encoder" in refused.err
+        assert "give its folder with --encoder" in refused.err
+
+
 def test_files_of_any_name_are_known_by_the_ids_in_them(
     index: Path, tmp_path: Path, tiny_checkpoint: Path, run: Run
 ) -> None:

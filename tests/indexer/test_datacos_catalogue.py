@@ -265,6 +265,9 @@ def test_folders_that_are_no_catalogue(tmp_path: Path, datacos: DatacosFolder) -
         open_catalogue(tmp_path / "music")
     with pytest.raises(CoverdexError, match="no crema features"):
         open_catalogue(datacos.root, kind="crema")
+    wanted = "no hpcp features of the coveranalysis subset.*da-tacos_coveranalysis_subset_hpcp/W_"
+    with pytest.raises(CoverdexError, match=wanted):
+        open_catalogue(datacos.root, subset="coveranalysis")
     with pytest.raises(CoverdexError, match="holds hpcp and crema is wanted"):
         open_catalogue(datacos.features, kind="crema")
     (tmp_path / "da-tacos_benchmark_subset_hpcp").mkdir()

@@ -282,9 +282,21 @@ def test_ids_are_text(tmp_path: Path) -> None:
 
 
 def test_integers_need_a_scale(tmp_path: Path) -> None:
-    pq.write_table(pa.Table.from_pylist([good_row("P_1", chroma=[1] * 60)]), tmp_path / "x.parquet")
-    with pytest.raises(CoverdexError, match="scale"):
-        open_catalogue(tmp_path / "x.parquet")
+    table = pa.Table.from_pylist([good_row("P_1", chroma=[1] * 60)])
+    path = tmp_path / "x.parquet"
+    at = table.schema.get_field_index("chroma")
+
+    def with_scale(scale: str) -> pa.Table:
+        return table.cast(
+            table.schema.set(at, table.schema.field(at).with_metadata({"scale": scale}))
+        )
+
+    for without in (table, with_scale("1/255"), with_scale("0")):
+        pq.write_table(without, path)
+        with pytest.raises(CoverdexError, match=r"x\.parquet: .*decimal number, such as 0\.0039"):
+            open_catalogue(path)
+    pq.write_table(with_scale("0.00392156862745098"), path)
+    assert len(open_catalogue(path)) == 1
 
 
 def test_what_is_no_catalogue_is_refused(tmp_path: Path) -> None:

@@ -151,6 +151,18 @@ def test_a_new_track_is_asked_about_with_the_encoder_of_the_index(
     assert document["candidates"][0]["correct"] is True
 
 
+def test_an_encoder_that_does_not_come_with_coverdex_is_asked_for(
+    written: Path, track: Path
+) -> None:
+    error = ask(written, "--hpcp", track).exception
+    assert isinstance(error, NotFoundError)
+    assert "made by encoder 'made-up', which does not come with Coverdex" in str(error)
+    assert "--encoder" in str(error)
+    error = ask(written, "--hpcp", track, "--encoder", "nowhere").exception
+    assert isinstance(error, NotFoundError)
+    assert "no checkpoint 'nowhere'" in str(error)
+
+
 def test_another_encoder_is_refused_with_exit_code_4(
     written: Path, catalogue: MadeUp, track: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
