@@ -2,6 +2,8 @@
 
 :class:`Chroma` and :func:`read_chroma`
     twelve pitch classes over time, and the Da-TACOS feature files that hold them;
+:func:`extract_hpcp`
+    the same from a sound file;
 :class:`Preprocessing`
     what is done to chroma before the network sees it, kept in the checkpoint beside the weights;
 :class:`Encoder`
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         NotFoundError,
         TrainingError,
     )
+    from .hpcp import extract_hpcp
     from .preprocessing import PreparedChroma, Preprocessing
 
 _HOME_OF = {
@@ -79,6 +82,7 @@ _HOME_OF = {
     "InvalidChromaError": "errors",
     "NotFoundError": "errors",
     "TrainingError": "errors",
+    "extract_hpcp": "hpcp",
     "PreparedChroma": "preprocessing",
     "Preprocessing": "preprocessing",
 }
@@ -106,6 +110,7 @@ __all__ = [
     "Preprocessing",
     "TrainingError",
     "build_architecture",
+    "extract_hpcp",
     "load_checkpoint",
     "missing_references",
     "read_chroma",

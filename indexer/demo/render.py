@@ -19,20 +19,21 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from ...encoder.chroma import Chroma
+from ...encoder.chroma import DATACOS_FRAME_RATE, Chroma
 from ...encoder.errors import CoverdexError, NotFoundError
+from ...encoder.hpcp import extract_hpcp
 from ..parquet_catalogue_writer import write_parquet_catalogue
 from ..performance import PerformanceRecord
 from .arrangement import SOUNDFONTS, Arrangement, arrange_work
-from .hpcp import HOP_LENGTH, averaged, extract_hpcp
+from .averaged_frames import averaged
 from .notation import Tune, read_tune
 from .performance import perform
-from .synthesis import SAMPLE_RATE, SOUNDFONT_FOLDER, synthesise, write_midi
+from .synthesis import SOUNDFONT_FOLDER, synthesise, write_midi
 from .tunes import Setting, read_works
 
 #: Frames averaged into one: Da-TACOS's 86.13 frames a second become 21.53.
 GROUP = 4
-FRAME_RATE = SAMPLE_RATE / HOP_LENGTH / GROUP
+FRAME_RATE = DATACOS_FRAME_RATE / GROUP
 
 _MODULES = ("music21", "mido", "essentia")
 
@@ -86,7 +87,7 @@ def render_performance(setting: Setting, tune: Tune, arrangement: Arrangement) -
         midi = Path(folder) / f"{setting.performance_id}.mid"
         write_midi(midi, perform(setting, tune, arrangement), arrangement)
         samples = synthesise(midi, arrangement, fluidsynth=fluidsynth)
-    return Chroma(averaged(extract_hpcp(samples, SAMPLE_RATE), GROUP), FRAME_RATE)
+    return Chroma(averaged(extract_hpcp(samples).values, GROUP), FRAME_RATE)
 
 
 def _corpus_folder() -> Path:

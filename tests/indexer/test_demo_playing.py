@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from coverdex.indexer.demo import harmony
 from coverdex.indexer.demo.arrangement import Arrangement, arrange_work
+from coverdex.indexer.demo.averaged_frames import averaged
 from coverdex.indexer.demo.harmony import harmonise
-from coverdex.indexer.demo.hpcp import averaged
 from coverdex.indexer.demo.notation import Bar, Note, Strain, Tune
 from coverdex.indexer.demo.performance import perform
 from coverdex.indexer.demo.tunes import Collection, Setting, read_works

@@ -31,21 +31,6 @@ def test_missing_tools_are_named_and_nothing_is_written(
         next(render.render_catalogue(read_works()))
 
 
-@pytest.mark.skipif("Python package essentia" in render.missing_tools(), reason="needs essentia")
-def test_hpcp_starts_at_a_and_is_scaled_to_its_greatest_bin() -> None:
-    from coverdex.indexer.demo.hpcp import extract_hpcp
-
-    seconds = np.arange(44_100) / 44_100
-    for semitones in (0, 3, 7):
-        pitch = 220 * 2 ** (semitones / 12)
-        tone = sum(0.2 / k * np.sin(2 * np.pi * k * pitch * seconds) for k in range(1, 9))
-        hpcp = extract_hpcp(np.asarray(tone, dtype=np.float32), 44_100)
-        middle = hpcp[10:-10]
-        assert hpcp.shape[1] == 12
-        assert set(middle.argmax(axis=1)) == {semitones}
-        np.testing.assert_allclose(middle.max(axis=1), 1.0)
-
-
 @needs_tools
 def test_a_work_is_rendered_as_it_is_shipped() -> None:
     """Leave room for the last bits of another processor's spectrum: a few codes, by little."""
