@@ -24,9 +24,6 @@ from .rows import RowMetadata, Rows
 from .selection import Selection
 from .vectors import Vectors
 
-#: Embeddings asked for at once from which all are read into memory.
-MANY = 32
-
 
 class Snapshot:
     """See the module.
@@ -106,9 +103,14 @@ class Snapshot:
 
     def embeddings_of(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return the embeddings of some rows, shape (n_rows, dimension), float32."""
-        if len(rows) > MANY:
-            _ = self.generation.embeddings  # one reading of all beats many readings of a part
-        return np.stack([self.embedding(row) for row in rows])
+        wanted = np.asarray(rows, np.int64)
+        if not self.added.records:
+            return self.generation.embeddings_of(wanted)
+        is_stored = wanted < self._n_stored
+        found = np.empty((len(wanted), self.dimension), np.float32)
+        found[is_stored] = self.generation.embeddings_of(wanted[is_stored])
+        found[~is_stored] = self.added.matrix[wanted[~is_stored] - self._n_stored]
+        return found
 
     def metadata(self, row: int) -> Mapping[str, Any]:
         """Return all columns of one row, by name."""

@@ -21,6 +21,7 @@ from coverdex.search.export import (
     nearest_pairs,
     write_table,
 )
+from coverdex.search.generation import Generation
 
 from .made_up import ENCODER_ID, MadeUp
 
@@ -304,3 +305,29 @@ def test_long_lists_of_pairs_come_in_small_blocks(
     assert pa.concat_tables(blocks).equals(whole)
     monkeypatch.setattr(exporting, "MOST_PAIRS", 1)  # fewer than one query's own
     assert pa.concat_tables(nearest_pairs(index, limit=10**9)).equals(whole)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_pairs_of_an_approximate_index_do_not_read_all_embeddings_into_memory(
+    catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    monkeypatch.setattr("coverdex.search.parts.ROW_GROUP", 20)  # so that the file has several
+    monkeypatch.setattr(exporting, "BLOCK", 40)
+    catalogue.write(tmp_path / "i", factory="IVF4,SQfp16", search_parameters={"nprobe": 4})
+    if changed:
+        with IndexEditor(tmp_path / "i") as editor:
+            first, *_, last = sorted(catalogue.ids)
+            vector = editor.index.embedding(last)[np.newaxis]
+            editor.update([{"performance_id": first}], vector, encoder_id=ENCODER_ID)
+            editor.remove([last])
+    index = Index.open(tmp_path / "i")
+    expected = [
+        found.performance_id for name in names_of(index) for found in index.search_by_id(name)
+    ]
+
+    def all_are_read(_: Generation) -> None:
+        raise AssertionError("all embeddings were read")
+
+    monkeypatch.setattr(Generation, "stored_embeddings", all_are_read)
+    pairs = pa.concat_tables(nearest_pairs(index))
+    assert pairs.column("candidate").to_pylist() == expected
