@@ -86,9 +86,8 @@ class WorkBootstrap:
             ],
             axis=1,
         )
-        sums = np.concatenate(
-            [self.times_drawn[some].astype(np.float64) @ of_works for some in _blocks(draws, n_works)]
-        )
+        blocks = (self.times_drawn[some] for some in _blocks(draws, n_works))
+        sums = np.concatenate([block.astype(np.float64) @ of_works for block in blocks])
         return np.asarray(sums[:, 0] / sums[:, 1], np.float64)
 
     def interval(self, values: NDArray[np.generic]) -> Interval | None:
