@@ -173,8 +173,11 @@ def add_embeddings(
     *,
     update: bool = False,
     must_exist: bool = False,
+    progress: ProgressCallback | None = None,
 ) -> AdditionReport:
     """Add embeddings that were made before or elsewhere (:mod:`.embedding_shards`).
+
+    ``progress`` and the rest are as for :func:`add_catalogue`.
 
     Raises
     ------
@@ -196,8 +199,12 @@ def add_embeddings(
     table, order = fitted(known, editor.index.schema)
     with addition.telling_what_is_in():
         for start in range(0, len(ids), BATCH):
+            if progress is not None:
+                progress(start, len(ids))
             rows = order[start : start + BATCH]
             addition.put(table.slice(start, BATCH), contents.embeddings[rows])
+    if progress is not None:
+        progress(len(ids), len(ids))
     return addition.report
 
 

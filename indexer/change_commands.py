@@ -239,7 +239,10 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
     with IndexEditor(index) as editor:
         if of_shards:
             contents = read_shards_at(source.paths[0], encoder_id=source.encoder_id)
-            return add_embeddings(editor, contents, update=update, must_exist=must_exist)
+            with shown_progress("adding") as progress:
+                return add_embeddings(
+                    editor, contents, update=update, must_exist=must_exist, progress=progress
+                )
         name = source.encoder or editor.index.manifest.encoder_name
         loaded, catalogue = encoder_and_catalogue(
             name, source.paths, None, source.subset, source.metadata

@@ -26,7 +26,7 @@ into Parquet, CSV or JSON Lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -125,7 +125,11 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
 
 
 def nearest_pairs(
-    index: Index, *, least_similarity: float = -1.0, **options: Unpack[SearchOptions]
+    index: Index,
+    *,
+    least_similarity: float = -1.0,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SearchOptions],
 ) -> Iterator[pa.Table]:
     """Give every performance's nearest others, block by block.
 
@@ -135,6 +139,8 @@ def nearest_pairs(
         Seen in one consistent state throughout.
     least_similarity : float, default -1
         Leave out what is less similar.
+    progress : callable, optional
+        ``progress(done, total)``, in performances that have asked.
     **options
         ``limit`` (per performance), ``where``, ``one_per_work`` and ``exact`` as in
         :meth:`Index.search`.
@@ -156,6 +162,8 @@ def nearest_pairs(
     names = index.performances.column(PERFORMANCE_ID)
     works = index.performances.column("work_id")
     for start in range(0, max(len(names), 1), n_asked):
+        if progress is not None:
+            progress(start, len(names))
         block = names.slice(start, n_asked).to_pylist()
         answers = index.search_by_ids(block, **options)
         asked = zip(block, works.slice(start, n_asked).to_pylist(), answers, strict=True)
@@ -171,6 +179,8 @@ def nearest_pairs(
             for column, field in zip(columns, PAIRS_SCHEMA, strict=True)
         ]
         yield pa.table(arrays, schema=PAIRS_SCHEMA)
+    if progress is not None:
+        progress(len(names), len(names))
 
 
 def candidate_table(

@@ -96,8 +96,10 @@ def test_an_addition_does_not_lay_out_the_metadata_of_the_whole_index(
 
 def test_embeddings_go_in_with_their_metadata(index: Path, tiny_encoder: Encoder) -> None:
     contents = shards(tiny_encoder, tempo=["90", "91", "92", "93", None], foo=["x"] * 5)
+    told: list[tuple[int, int]] = []
     with IndexEditor(index) as editor:
-        report = add_embeddings(editor, contents)
+        report = add_embeddings(editor, contents, progress=lambda *far: told.append(far))
+    assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
     assert report.added == [f"S_{i}" for i in range(5)]
     assert report.columns_left_out == ["foo"]
     opened = Index.open(index)

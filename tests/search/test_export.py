@@ -115,6 +115,14 @@ def test_pairs_are_each_ones_nearest(any_index: Index, monkeypatch: pytest.Monke
     assert all(row["query_work"] == works[row["query"]] for row in rows)
 
 
+def test_pairs_tell_how_many_have_asked(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "BLOCK", 50)
+    told: list[tuple[int, int]] = []
+    for _ in nearest_pairs(index, limit=1, progress=lambda *far: told.append(far)):
+        pass
+    assert told == [(done, len(index)) for done in (0, 50, 100, len(index))]
+
+
 def test_pairs_below_a_similarity_are_left_out(index: Index) -> None:
     everything = pa.concat_tables(nearest_pairs(index, limit=8)).to_pylist()
     near = pa.concat_tables(nearest_pairs(index, limit=8, least_similarity=0.5)).to_pylist()
