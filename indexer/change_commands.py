@@ -140,8 +140,9 @@ def compact(
 ) -> None:
     """Fold the changes of an index into new files."""
     from ..search import IndexEditor
+    from .progress import shown_steps
 
-    with factory_of_the_command_line(), IndexEditor(index) as editor:
+    with factory_of_the_command_line(), shown_steps(), IndexEditor(index) as editor:
         before = editor.index.manifest.generation
         manifest = editor.compact(factory=factory)
     line = (
@@ -165,8 +166,9 @@ def tune(
 ) -> None:
     """Measure anew how an index is asked most quickly at a recall, on this machine."""
     from ..search import IndexEditor
+    from .progress import shown_steps
 
-    with IndexEditor(index) as editor:
+    with shown_steps(), IndexEditor(index) as editor:
         manifest = editor.tune(recall=recall)
     measured = manifest.plan.get("measured", {})
     if "nprobe" not in manifest.search_parameters or not measured:

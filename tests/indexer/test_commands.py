@@ -170,6 +170,23 @@ def test_tune(
     assert run("index", "tune", tmp_path / "none.index").code == 3
 
 
+def test_what_takes_long_and_cannot_be_counted_is_told(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    shards, lists = tmp_path / "shards", tmp_path / "lists.index"
+    run("embed", datacos.root, "--out", shards, "--encoder", tiny_checkpoint)
+    built = run("index", "build", shards, "--out", lists, "--factory", "IVF2,SQfp16", "--json")
+    training = "training IVF2,SQfp16 on 6 of 6 vectors\nfilling it\n"
+    measuring = "measuring how it is asked at recall 0.99, with 6 queries\n"
+    assert built.err.startswith(training + measuring)
+    assert measuring in run("index", "tune", lists).err
+    name = Index.open(lists).performances.column("performance_id")[0].as_py()
+    run("index", "remove", lists, name)
+    assert "training IVF2,SQfp16 on 5 of 5 vectors" in run("index", "compact", lists).err
+    run("index", "remove", index, name)
+    assert run("index", "compact", index).err == ""  # compared one by one: nothing is trained
+
+
 def test_options_of_datacos_are_refused_for_files(index: Path, tmp_path: Path, run: Run) -> None:
     file = write_feature_file(tmp_path / "good.h5", "W_1", "P_99", hpcp=made_up_chroma(99))
     for option in (["--metadata", "x"], ["--subset", "benchmark"]):
