@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from .errors import IndexFormatError
 from .misfits import misfit
+from .row_order import in_order
 
 PERFORMANCE_ID = "performance_id"
 
@@ -108,7 +109,7 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
     _check_ids(ids)
     order = pc.sort_indices(ids).to_numpy().astype(np.int64)
     if not np.array_equal(order, np.arange(len(order))):
-        whole = whole.take(pa.array(order))
+        whole = in_order(whole, order)
     return whole.combine_chunks(), order
 
 
