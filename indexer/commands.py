@@ -117,7 +117,7 @@ def info(
     from ..search import Index
 
     opened = Index.open(index)
-    works = opened.performances.column("work_id")
+    works = opened.columns(["work_id"]).column("work_id")
     sizes = pc.value_counts(works.drop_null()).field("counts").to_pylist()
     described: dict[str, Any] = {
         "path": str(opened.path),

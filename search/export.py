@@ -109,7 +109,7 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
         if file_format == "parquet":
             _write_parquet(index, made / "embeddings.parquet")
         else:
-            table = index.performances.select([PERFORMANCE_ID])
+            table = index.columns([PERFORMANCE_ID])
             table = table.replace_schema_metadata(_encoder_of(index))
             with naming(made / "performance_ids.parquet"):
                 pq.write_table(table, made / "performance_ids.parquet")
@@ -159,8 +159,7 @@ def nearest_pairs(
     index = index.pinned()
     each = min(checked_limit(options.get("limit", DEFAULT_LIMIT)), max(len(index), 1))
     n_asked = max(1, min(BLOCK, MOST_PAIRS // each))
-    names = index.performances.column(PERFORMANCE_ID)
-    works = index.performances.column("work_id")
+    names, works = index.columns([PERFORMANCE_ID, "work_id"]).columns
     for start in range(0, max(len(names), 1), n_asked):
         if progress is not None:
             progress(start, len(names))

@@ -123,10 +123,14 @@ class Snapshot:
     @cached_property
     def performances(self) -> pa.Table:
         """Metadata of all performances, sorted by id."""
-        stored = self.generation.performances
+        return self.columns(self.generation.performances.column_names)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of :attr:`performances`; the others are not made for it."""
+        stored = self.generation.performances.select(names)
         if not self.is_changed:
             return stored
-        alive = self._added_table.filter(pa.array(self.added.alive))
+        alive = self._added_table.select(names).filter(pa.array(self.added.alive))
         return in_order(pa.concat_tables([stored, alive]), self._sources).combine_chunks()
 
     @cached_property

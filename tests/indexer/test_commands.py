@@ -14,6 +14,7 @@ from coverdex.encoder import DEFAULT_CHECKPOINT, Chroma, Encoder
 from coverdex.indexer import PerformanceRecord, read_rejections, write_parquet_catalogue
 from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
+from coverdex.search.snapshot import Snapshot
 
 from .datacos_folder import DatacosFolder, made_up_chroma, write_feature_file
 from .typed_command import Run
@@ -367,6 +368,22 @@ def test_leftovers_of_a_killed_export_are_removed(index: Path, tmp_path: Path, r
         assert run("index", "export", index, "--out", out).code == 1
     assert run("index", "export", index, "--out", out).code == 0
     assert [path.name for path in out.parent.iterdir()] == ["today"]
+
+
+def test_what_is_said_of_a_changed_index_does_not_lay_out_all_its_metadata(
+    index: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = Index.open(index).performances.column("performance_id")[0].as_py()
+    run("index", "remove", index, name)
+
+    def laid_out(_: Snapshot) -> None:
+        raise AssertionError("the whole table was made")
+
+    monkeypatch.setattr(Snapshot, "performances", property(laid_out))
+    assert run("index", "info", index, "--json").document["count"] == 5
+    for options in (["--pairs", 2, "--out", tmp_path / "p.csv"], ["--format", "numpy"]):
+        out = [] if "--out" in options else ["--out", tmp_path / "embeddings"]
+        assert run("index", "export", index, *options, *out).code == 0
 
 
 def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:
