@@ -218,6 +218,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("coverdex: interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as end:  # which typer makes of an interrupt, without a word
+        if end.code == EXIT_INTERRUPTED:
+            print("coverdex: interrupted", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 #: Draws, and the seed of the generator that makes them.
 N_DRAWS = 2000
 SEED = 0
+#: Numbers of draws and works together that are handled at a time: 32 MB as float64. With 100,000
+#: works, all draws at once were 3 GB.
+_TOGETHER = 2**22
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,12 @@ class WorkBootstrap:
     ----------
     work_of : array, shape (n_queries,)
         Position of each query's work.
-    times_drawn : array, shape (n_draws, n_works), float64
-        How often each work was drawn.
+    times_drawn : array, shape (n_draws, n_works), uint8
+        How often each work was drawn: once on the average, and of many works none 256 times.
     """
 
     work_of: NDArray[np.int64]
-    times_drawn: Floats
+    times_drawn: NDArray[np.uint8]
 
     @classmethod
     def of(
@@ -66,15 +69,26 @@ class WorkBootstrap:
         names, work_of = np.unique([str(work) for work in works], return_inverse=True)
         n_works = max(1, names.size)
         rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(n_works, np.full(n_works, 1 / n_works), size=draws)
-        return cls(work_of.reshape(-1).astype(np.int64), drawn.astype(np.float64))
+        drawn = np.empty((draws, n_works), np.uint8)
+        for some in _blocks(draws, n_works):
+            drawn[some] = rng.multinomial(
+                n_works, np.full(n_works, 1 / n_works), size=len(drawn[some])
+            )
+        return cls(work_of.reshape(-1).astype(np.int64), drawn)
 
     def means(self, values: NDArray[np.generic]) -> Floats:
         """Mean of ``values`` (n_queries,) over the queries of each draw, shape (n_draws,)."""
-        n_works = self.times_drawn.shape[1]
-        total = self.times_drawn @ np.bincount(self.work_of, weights=values, minlength=n_works)
-        n_queries = self.times_drawn @ np.bincount(self.work_of, minlength=n_works)
-        return np.asarray(total / n_queries, np.float64)
+        draws, n_works = self.times_drawn.shape
+        of_works = np.stack(
+            [
+                np.bincount(self.work_of, weights=values, minlength=n_works),
+                np.bincount(self.work_of, minlength=n_works),
+            ],
+            axis=1,
+        )
+        blocks = (self.times_drawn[some] for some in _blocks(draws, n_works))
+        sums = np.concatenate([block.astype(np.float64) @ of_works for block in blocks])
+        return np.asarray(sums[:, 0] / sums[:, 1], np.float64)
 
     def interval(self, values: NDArray[np.generic]) -> Interval | None:
         """95% interval of the mean of ``values`` (n_queries,); None with fewer than two works."""
@@ -82,3 +96,8 @@ class WorkBootstrap:
             return None
         low, high = np.percentile(self.means(values), [2.5, 97.5])
         return Interval(float(low), float(high))
+
+
+def _blocks(draws: int, n_works: int) -> list[slice]:
+    step = max(1, _TOGETHER // n_works)
+    return [slice(start, start + step) for start in range(0, draws, step)]

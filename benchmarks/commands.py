@@ -89,7 +89,6 @@ def evaluate(
     """
     from ..search import IndexExistsError
     from .metrics import NothingToEvaluateError
-    from .metrics import evaluate as evaluated
     from .protocols import check_protocol, protocol_named
     from .published_codes import PUBLISHED_CODES
     from .rankings import open_ranking, share_listed
@@ -107,7 +106,7 @@ def evaluate(
     asked = protocol_named(protocol)
     opened = open_ranking(ranking, works, distances=distances)
     check = check_protocol(asked, opened.listed, read_work_list(ids) if ids else None)
-    evaluation = evaluated(opened.source, opened.listed.works)
+    evaluation = _with_progress(opened)
     if evaluation.counts.n_queries == 0:
         raise NothingToEvaluateError(
             f"{ranking} has no two performances of one work, so there is nothing to look for; "
@@ -143,6 +142,24 @@ def evaluate(
             print(f"leakage: {leakage.verdict}")
     if refused is not None:
         raise refused  # the file was asked for
+
+
+def _with_progress(opened: Ranking) -> Evaluation:
+    """Evaluate a ranking; of 100,000 performances that takes minutes, which a bar counts."""
+    from ..indexer.progress import shown_progress
+    from .cover_ranks import Cliques
+    from .metrics import evaluate as evaluated
+
+    n_queries, done = Cliques.of(opened.listed.works).queries.size, 0
+    with shown_progress("evaluating", "queries") as progress:
+        progress(0, n_queries)
+
+        def finished(n_more: int) -> None:
+            nonlocal done
+            done += n_more
+            progress(done, n_queries)
+
+        return evaluated(opened.source, opened.listed.works, progress=finished)
 
 
 def _beside(ranking: Path) -> Path:

@@ -84,5 +84,5 @@ def evaluate_embeddings(
 
 def evaluate_index(index: Index, *, progress: Callable[[int], None] | None = None) -> Evaluation:
     """Evaluate an index: its embeddings against each other, exactly, not by its FAISS search."""
-    works = index.performances.column("work_id").to_pylist()
+    works = index.columns(["work_id"]).column("work_id").to_pylist()
     return evaluate_embeddings(index.embeddings, works, progress=progress)

@@ -112,7 +112,7 @@ def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
     index = Index.open(path)
     if works is not None:
         raise CoverdexError(f"{path} is an index and knows its works; leave --works out")
-    table = index.performances
+    table = index.columns(["performance_id", "work_id", "title"])
     listed = WorkList(
         table.column("performance_id").to_pylist(), table.column("work_id").to_pylist()
     )

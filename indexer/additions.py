@@ -126,7 +126,7 @@ def add_catalogue(
             f"the catalogue gives {catalogue.kind} and encoder {encoder.name} reads {encoder.kind}"
         )
     check_existence(editor, catalogue.performance_ids(), update=update, must_exist=must_exist)
-    check_records_fit(catalogue.performances, editor.index.performances.schema)
+    check_records_fit(catalogue.performances, editor.index.schema)
     addition = _Addition(
         editor,
         encoder.id,
@@ -173,8 +173,11 @@ def add_embeddings(
     *,
     update: bool = False,
     must_exist: bool = False,
+    progress: ProgressCallback | None = None,
 ) -> AdditionReport:
     """Add embeddings that were made before or elsewhere (:mod:`.embedding_shards`).
+
+    ``progress`` and the rest are as for :func:`add_catalogue`.
 
     Raises
     ------
@@ -193,11 +196,15 @@ def add_embeddings(
         rejections=contents.rejections,
     )
     known = addition.without_strangers(contents.performances)
-    table, order = fitted(known, editor.index.performances.schema)
+    table, order = fitted(known, editor.index.schema)
     with addition.telling_what_is_in():
         for start in range(0, len(ids), BATCH):
+            if progress is not None:
+                progress(start, len(ids))
             rows = order[start : start + BATCH]
             addition.put(table.slice(start, BATCH), contents.embeddings[rows])
+    if progress is not None:
+        progress(len(ids), len(ids))
     return addition.report
 
 
@@ -253,7 +260,7 @@ class _Addition:
         self._editor = editor
         self._encoder_id = encoder_id
         self._update = update
-        self._columns = editor.index.performances.column_names
+        self._columns = editor.index.schema.names
         self.report = AdditionReport(rejections=list(rejections))
 
     def without_strangers(self, table: pa.Table) -> pa.Table:

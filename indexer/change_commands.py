@@ -140,8 +140,9 @@ def compact(
 ) -> None:
     """Fold the changes of an index into new files."""
     from ..search import IndexEditor
+    from .progress import shown_steps
 
-    with factory_of_the_command_line(), IndexEditor(index) as editor:
+    with factory_of_the_command_line(), shown_steps(), IndexEditor(index) as editor:
         before = editor.index.manifest.generation
         manifest = editor.compact(factory=factory)
     line = (
@@ -165,8 +166,9 @@ def tune(
 ) -> None:
     """Measure anew how an index is asked most quickly at a recall, on this machine."""
     from ..search import IndexEditor
+    from .progress import shown_steps
 
-    with IndexEditor(index) as editor:
+    with shown_steps(), IndexEditor(index) as editor:
         manifest = editor.tune(recall=recall)
     measured = manifest.plan.get("measured", {})
     if "nprobe" not in manifest.search_parameters or not measured:
@@ -239,7 +241,10 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
     with IndexEditor(index) as editor:
         if of_shards:
             contents = read_shards_at(source.paths[0], encoder_id=source.encoder_id)
-            return add_embeddings(editor, contents, update=update, must_exist=must_exist)
+            with shown_progress("adding") as progress:
+                return add_embeddings(
+                    editor, contents, update=update, must_exist=must_exist, progress=progress
+                )
         loaded, catalogue = encoder_and_catalogue(
             source.encoder,
             source.paths,

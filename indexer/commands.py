@@ -82,7 +82,7 @@ def build(
     """
     from .build import build_index, build_index_from_shards
     from .preparation import default_workers
-    from .progress import shown_progress
+    from .progress import shown_progress, shown_steps
     from .shard_reading import holds_shards
 
     options: dict[str, Any] = {"strict": strict, "overwrite": overwrite, "factory": factory}
@@ -90,12 +90,16 @@ def build(
     of_shards = holds_shards(path)
     refuse_options_of_others(of_shards, encoder_id, encoder or kind or subset or metadata)
     if of_shards:
-        with factory_of_the_command_line():
+        with factory_of_the_command_line(), shown_steps():
             report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
     else:
         loaded, catalogue = encoder_and_catalogue(encoder, [path], kind, subset, metadata)
         n_workers = default_workers(len(catalogue)) if workers is None else workers
-        with factory_of_the_command_line(), shown_progress("embedding") as progress:
+        with (
+            factory_of_the_command_line(),
+            shown_progress("embedding") as progress,
+            shown_steps(),
+        ):
             report = build_index(
                 catalogue, out, encoder=loaded, workers=n_workers, progress=progress, **options
             )
@@ -113,7 +117,7 @@ def info(
     from ..search import Index
 
     opened = Index.open(index)
-    works = opened.performances.column("work_id")
+    works = opened.columns(["work_id"]).column("work_id")
     sizes = pc.value_counts(works.drop_null()).field("counts").to_pylist()
     described: dict[str, Any] = {
         "path": str(opened.path),

@@ -86,17 +86,19 @@ def export(
         line = f"wrote {len(opened)} embeddings to {', '.join(document['files'])}"
     else:
         from ..search.export import nearest_pairs, write_table
+        from .progress import shown_progress
 
-        least = -1.0 if least_similarity is None else least_similarity
-        tables = nearest_pairs(
-            opened,
-            limit=pairs,
-            least_similarity=least,
-            where=where or (),
-            one_per_work=one_per_work,
-            exact=exact,
-        )
-        rows = write_table(tables, out, file_format=wanted)
+        with shown_progress("searching") as progress:
+            tables = nearest_pairs(
+                opened,
+                limit=pairs,
+                least_similarity=-1.0 if least_similarity is None else least_similarity,
+                progress=progress,
+                where=where or (),
+                one_per_work=one_per_work,
+                exact=exact,
+            )
+            rows = write_table(tables, out, file_format=wanted)
         document = {"files": [str(out)], "rows": rows}
         line = f"wrote {rows} pairs to {out}"
     print(line, file=sys.stderr if as_json else sys.stdout)

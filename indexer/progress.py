@@ -2,10 +2,14 @@
 
 Both go to stderr and say the same: how much is done, how much a second, how long the rest will
 take. What was done before this run started (a resumed build) does not count in the rate.
+
+Training and measuring the structure of a large index cannot be counted and take minutes; their
+steps are told one by one.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -33,6 +37,24 @@ def shown_progress(title: str, unit: str = "performances") -> Iterator[ProgressC
             yield callback
     else:
         yield _LogLines(title, unit)
+
+
+@contextmanager
+def shown_steps() -> Iterator[None]:
+    """Print the steps by which the structure of an index is made, on stderr.
+
+    An index that is compared one by one has none. Within :func:`shown_progress`, not around it: a
+    bar takes stderr over, to print what comes meanwhile above itself.
+    """
+    logger = logging.getLogger("coverdex.search")
+    handler, level = logging.StreamHandler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from ..encoder.encoder import Encoder
 from ..encoder.errors import CoverdexError, IncompatibleError, NotFoundError
 from ..search.parts import ENCODER_ID_KEY
 from ..search.performances import with_nulls_allowed
+from ..search.row_order import in_order
 from .embedding_shards import (
     PLAN_NAME,
     ShardHeader,
@@ -178,7 +179,7 @@ def read_shards(
     performances = _joined(tables)
     keep = _first_of_each_id(performances, tables, paths, rejections)
     if keep is not None:
-        embeddings, performances = embeddings[keep], performances.take(keep)
+        embeddings, performances = embeddings[keep], in_order(performances, keep)
     return ShardContents(
         embeddings, performances, encoder_id, encoder_name or encoder_id, rejections
     )
@@ -275,7 +276,7 @@ def _read_shard(path: Path) -> _Shard:
     ]
     if rejections:
         good = np.flatnonzero(~(wrong | nameless))
-        vectors, table = vectors[good], table.take(good)
+        vectors, table = vectors[good], in_order(table, good)
     return _Shard(header, vectors, table, rejections)
 
 

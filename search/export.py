@@ -26,7 +26,7 @@ into Parquet, CSV or JSON Lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -109,7 +109,7 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
         if file_format == "parquet":
             _write_parquet(index, made / "embeddings.parquet")
         else:
-            table = index.performances.select([PERFORMANCE_ID])
+            table = index.columns([PERFORMANCE_ID])
             table = table.replace_schema_metadata(_encoder_of(index))
             with naming(made / "performance_ids.parquet"):
                 pq.write_table(table, made / "performance_ids.parquet")
@@ -125,7 +125,11 @@ def export_embeddings(index: Index, out: str | Path, *, file_format: str) -> lis
 
 
 def nearest_pairs(
-    index: Index, *, least_similarity: float = -1.0, **options: Unpack[SearchOptions]
+    index: Index,
+    *,
+    least_similarity: float = -1.0,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SearchOptions],
 ) -> Iterator[pa.Table]:
     """Give every performance's nearest others, block by block.
 
@@ -135,6 +139,8 @@ def nearest_pairs(
         Seen in one consistent state throughout.
     least_similarity : float, default -1
         Leave out what is less similar.
+    progress : callable, optional
+        ``progress(done, total)``, in performances that have asked.
     **options
         ``limit`` (per performance), ``where``, ``one_per_work`` and ``exact`` as in
         :meth:`Index.search`.
@@ -153,9 +159,10 @@ def nearest_pairs(
     index = index.pinned()
     each = min(checked_limit(options.get("limit", DEFAULT_LIMIT)), max(len(index), 1))
     n_asked = max(1, min(BLOCK, MOST_PAIRS // each))
-    names = index.performances.column(PERFORMANCE_ID)
-    works = index.performances.column("work_id")
+    names, works = index.columns([PERFORMANCE_ID, "work_id"]).columns
     for start in range(0, max(len(names), 1), n_asked):
+        if progress is not None:
+            progress(start, len(names))
         block = names.slice(start, n_asked).to_pylist()
         answers = index.search_by_ids(block, **options)
         asked = zip(block, works.slice(start, n_asked).to_pylist(), answers, strict=True)
@@ -171,6 +178,8 @@ def nearest_pairs(
             for column, field in zip(columns, PAIRS_SCHEMA, strict=True)
         ]
         yield pa.table(arrays, schema=PAIRS_SCHEMA)
+    if progress is not None:
+        progress(len(names), len(names))
 
 
 def candidate_table(

@@ -26,6 +26,8 @@ from .vectors import Vectors
 
 #: Opening starts over this often when the index is replaced meanwhile.
 ATTEMPTS = 20
+#: Embeddings asked for at once from which all may be read into memory.
+MANY = 32
 
 
 class Generation:
@@ -126,22 +128,42 @@ class Generation:
 
     def stored_embeddings(self) -> NDArray[np.float32]:
         """Read the embeddings from ``embeddings.parquet``, shape (count, dimension), float32."""
-        return self._as_matrix(self.read_embeddings([EMBEDDING]).column(EMBEDDING))
+        file = self._parquet(EMBEDDINGS)
+        matrix = np.empty((self.count, self.manifest.dimension), np.float32)
+        start = 0
+        for group in range(file.num_row_groups):  # at once, Arrow's copies take four times as much
+            block = self._row_group(file, group)
+            matrix[start : start + len(block)] = block
+            start += len(block)
+        matrix.flags.writeable = False
+        return matrix
 
     def embedding(self, row: int) -> NDArray[np.float32]:
         """Return the embedding of one row, shape (dimension,), float32."""
-        if self.vectors.exact is not None or "embeddings" in self.__dict__:
-            known: NDArray[np.float32] = self.embeddings[row].copy()
-            return known
-        file = self._parquet(EMBEDDINGS)
-        for group in range(file.num_row_groups):
-            n_rows = file.metadata.row_group(group).num_rows
-            if row < n_rows:
-                column = file.read_row_group(group, [EMBEDDING]).column(EMBEDDING)
-                vector: NDArray[np.float32] = self._as_matrix(column)[row].copy()
-                return vector
-            row -= n_rows
-        raise IndexError(row)
+        vector: NDArray[np.float32] = self.embeddings_of(np.array([row]))[0]
+        return vector
+
+    def embeddings_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the embeddings of some rows, shape (n_rows, dimension), float32.
+
+        Where they are not in memory, the row groups that hold them are read, or, where that is most
+        of the file for many rows, all of it to be kept: the next ones will want as much.
+        """
+        if self.vectors.exact is None and "embeddings" not in self.__dict__:
+            file = self._parquet(EMBEDDINGS)
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            ends = np.cumsum(sizes)
+            groups = np.searchsorted(ends, rows, side="right")
+            wanted = np.unique(groups)
+            if len(rows) <= MANY or 2 * len(wanted) <= len(sizes):
+                found = np.empty((len(rows), self.manifest.dimension), np.float32)
+                for group in wanted:
+                    is_here = groups == group
+                    first = ends[group] - sizes[group]
+                    found[is_here] = self._row_group(file, int(group))[rows[is_here] - first]
+                return found
+        some: NDArray[np.float32] = self.embeddings[rows]
+        return some
 
     def find(self, performance_id: str) -> int | None:
         """Return the row of a performance; None if there is none."""
@@ -151,16 +173,12 @@ class Generation:
         """Return the rows of many performances, -1 for each that is absent."""
         return rows_of(self.performance_ids, performance_ids)
 
-    def _as_matrix(self, column: Any) -> NDArray[np.float32]:
-        dimension = self.manifest.dimension
-        if column.num_chunks == 0:
-            return np.empty((0, dimension), np.float32)
+    def _row_group(self, file: Any, group: int) -> NDArray[np.float32]:
+        column = file.read_row_group(group, [EMBEDDING]).column(EMBEDDING)
         # `to_numpy` would load pandas where it is installed, a second at the first query.
         values = [np.from_dlpack(chunk.flatten()) for chunk in column.chunks]
-        blocks = [block.reshape(-1, dimension) for block in values]
-        matrix: NDArray[np.float32] = np.concatenate(blocks)
-        matrix.flags.writeable = False
-        return matrix
+        block: NDArray[np.float32] = np.concatenate(values).reshape(-1, self.manifest.dimension)
+        return block
 
     def _parquet(self, part: str) -> Any:
         try:

@@ -8,7 +8,7 @@ memory gives the similarities of its codes instead; its factory string tells.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -97,6 +97,19 @@ class Index:
     def performances(self) -> pa.Table:
         """Metadata, one row per performance, in the order of :attr:`embeddings`."""
         return self._now().performances
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of :attr:`performances`, in the same order.
+
+        The same as ``performances.select(names)``; of an index that was changed since its files
+        were written the other columns are not put together for it.
+
+        Raises
+        ------
+        KeyError
+            When there is no such column.
+        """
+        return self._now().columns(names)
 
     @property
     def schema(self) -> pa.Schema:

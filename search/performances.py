@@ -31,8 +31,14 @@ from numpy.typing import NDArray
 
 from .errors import IndexFormatError
 from .misfits import misfit
+from .row_order import in_order
 
 PERFORMANCE_ID = "performance_id"
+
+#: Fewer ids than these are looked for one by one, however short the catalogue.
+ONE_BY_ONE = 16
+#: Ids of the catalogue that are gone through in the time of one binary search.
+AS_ONE_SEARCH = 2_000
 
 CORE_FIELDS: tuple[Any, ...] = (
     pa.field(PERFORMANCE_ID, pa.string(), nullable=False),
@@ -103,7 +109,7 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
     _check_ids(ids)
     order = pc.sort_indices(ids).to_numpy().astype(np.int64)
     if not np.array_equal(order, np.arange(len(order))):
-        whole = whole.take(pa.array(order))
+        whole = in_order(whole, order)
     return whole.combine_chunks(), order
 
 
@@ -123,16 +129,23 @@ def row_of(ids: Any, performance_id: str) -> int | None:
 def rows_of(ids: Any, performance_ids: Sequence[str]) -> NDArray[np.int64]:
     """Find many performances in the sorted Arrow array ``ids``; -1 where one is absent.
 
+    Few are looked for one by one. For more, all of ``ids`` is gone through once, and it is the few
+    that are hashed and not the catalogue: a million ids take a quarter of a second and 50 MB.
+
     Returns
     -------
     ndarray, shape (len(performance_ids),), int64
     """
-    if len(performance_ids) < 256:  # below, hashing the whole column costs more than looking
+    if len(performance_ids) < max(ONE_BY_ONE, len(ids) // AS_ONE_SEARCH):
         found = (row_of(ids, performance_id) for performance_id in performance_ids)
         return np.fromiter((-1 if row is None else row for row in found), dtype=np.int64)
-    positions = pc.index_in(pa.array(performance_ids, ids.type), value_set=ids)
-    rows: NDArray[np.int64] = pc.fill_null(positions, -1).to_numpy().astype(np.int64)
-    return rows
+    names = pa.array(performance_ids, ids.type).dictionary_encode()  # one may be named twice
+    places = pc.index_in(ids, value_set=names.dictionary)
+    known = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
+    rows = np.full(len(names.dictionary), -1, np.int64)
+    rows[places.drop_null().to_numpy()] = known
+    each: NDArray[np.int64] = rows[names.indices.to_numpy()]
+    return each
 
 
 def _column_as(table: pa.Table, field: Any) -> Any:

@@ -20,12 +20,13 @@ from .filters import Condition, allowed
 from .generation import Generation
 from .nearest import Found, Restriction, nearest_added, nearest_stored, together
 from .performances import PERFORMANCE_ID
+from .row_order import in_order
 from .rows import RowMetadata, Rows
 from .selection import Selection
 from .vectors import Vectors
 
-#: Embeddings asked for at once from which all are read into memory.
-MANY = 32
+#: Embeddings that are put in order at a time: all at once would be copied three times.
+TOGETHER = 65_536
 
 
 class Snapshot:
@@ -106,9 +107,14 @@ class Snapshot:
 
     def embeddings_of(self, rows: Sequence[int]) -> NDArray[np.float32]:
         """Return the embeddings of some rows, shape (n_rows, dimension), float32."""
-        if len(rows) > MANY:
-            _ = self.generation.embeddings  # one reading of all beats many readings of a part
-        return np.stack([self.embedding(row) for row in rows])
+        wanted = np.asarray(rows, np.int64)
+        if not self.added.records:
+            return self.generation.embeddings_of(wanted)
+        is_stored = wanted < self._n_stored
+        found = np.empty((len(wanted), self.dimension), np.float32)
+        found[is_stored] = self.generation.embeddings_of(wanted[is_stored])
+        found[~is_stored] = self.added.matrix[wanted[~is_stored] - self._n_stored]
+        return found
 
     def metadata(self, row: int) -> Mapping[str, Any]:
         """Return all columns of one row, by name."""
@@ -117,11 +123,15 @@ class Snapshot:
     @cached_property
     def performances(self) -> pa.Table:
         """Metadata of all performances, sorted by id."""
-        stored = self.generation.performances
+        return self.columns(self.generation.performances.column_names)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns of :attr:`performances`; the others are not made for it."""
+        stored = self.generation.performances.select(names)
         if not self.is_changed:
             return stored
-        alive = self._added_table.filter(pa.array(self.added.alive))
-        return pa.concat_tables([stored.take(self._kept), alive]).take(self._order).combine_chunks()
+        alive = self._added_table.select(names).filter(pa.array(self.added.alive))
+        return in_order(pa.concat_tables([stored, alive]), self._sources).combine_chunks()
 
     @cached_property
     def embeddings(self) -> NDArray[np.float32]:
@@ -129,8 +139,14 @@ class Snapshot:
         stored = self.generation.embeddings
         if not self.is_changed:
             return stored
-        together = np.concatenate([stored[self._kept], self.added.matrix[self.added.alive]])
-        ordered: NDArray[np.float32] = together[self._order]
+        added = self.added.matrix[self.added.alive]
+        ordered = np.empty((self.count, self.dimension), np.float32)
+        for start in range(0, len(ordered), TOGETHER):
+            sources = self._sources[start : start + TOGETHER]
+            is_stored = sources < self._n_stored
+            block = ordered[start : start + TOGETHER]
+            block[is_stored] = stored[sources[is_stored]]
+            block[~is_stored] = added[sources[~is_stored] - self._n_stored]
         ordered.flags.writeable = False
         return ordered
 
@@ -198,13 +214,15 @@ class Snapshot:
         return np.flatnonzero(kept)
 
     @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        """How the kept rows and then the added ones are sorted by id."""
+    def _sources(self) -> NDArray[np.int64]:
+        """Rows by id: those of the files that are kept, and behind all of these the added ones."""
         names = self._added_table.column(PERFORMANCE_ID).filter(pa.array(self.added.alive))
         kept = self.generation.performances.column(PERFORMANCE_ID).take(self._kept)
         together = pa.chunked_array([*kept.chunks, *names.chunks], type=pa.string())
-        order: NDArray[np.int64] = pc.sort_indices(together).to_numpy().astype(np.int64)
-        return order
+        order = pc.sort_indices(together).to_numpy().astype(np.int64)
+        added = np.arange(self._n_stored, self._n_stored + len(names))
+        sources: NDArray[np.int64] = np.concatenate([self._kept, added])[order]
+        return sources
 
     def _mask(
         self, table: pa.Table, conditions: Sequence[Condition], excluded_works: Sequence[str]

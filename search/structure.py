@@ -7,6 +7,7 @@ structure is tried (:data:`~coverdex.search.plan.KINDS`), down to comparing one 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from .inverted_file import inverted_file_in, rotate_without_mean
 from .plan import AUTO, DEFAULT_RECALL, KINDS, Plan, plan
 from .tuning import is_worth_it, measure, training_rows
 from .vectors import faiss
+
+_log = logging.getLogger(__name__)
 
 #: Where in its source FAISS found an error, which it says before what the error is.
 _WHERE = re.compile(r"^Error in .* at \S+:\d+: (Error: )?")
@@ -210,8 +213,10 @@ def build_vectors(embeddings: NDArray[np.float32], factory: str) -> Any:
             n_lists = 256 if inverted_file is None else int(inverted_file.nlist)
             rows = training_rows(n, n_lists)
             sample = embeddings if rows is None else np.ascontiguousarray(embeddings[rows])
+            _log.info("training %s on %s of %s vectors", factory, f"{len(sample):,}", f"{n:,}")
             rotate_without_mean(index, sample)
             index.train(sample)
+            _log.info("filling it")
         index.add(embeddings)
     except RuntimeError as error:
         raise IndexFormatError(

@@ -80,15 +80,38 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
                         f"no table to write to {path}; give one, without rows if there are none"
                     )
                 writer.close()
-                writer = None
             sync(temporary)
             temporary.replace(target)
     except BaseException:
+        if writer is not None:
+            writer.give_up()
         with suppress(OSError):  # which would hide what went wrong
             temporary.unlink()
         raise
     sync(target.parent)
     return n_rows
+
+
+class _Parquet:
+    """Parquet, as pyarrow writes it."""
+
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(file, schema)
+
+    def write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        self._writer.close()
+
+    def give_up(self) -> None:
+        """Leave the file without its end.
+
+        The writer would write it when Python removes it, fail because the file is closed by then,
+        and print that as an exception that nobody can catch.
+        """
+        self._writer.is_open = False
 
 
 class _JsonLines:
@@ -102,6 +125,9 @@ class _JsonLines:
             self._file.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
 
     def close(self) -> None:
+        """Nothing is held back."""
+
+    def give_up(self) -> None:
         """Nothing is held back."""
 
 
@@ -125,9 +151,12 @@ class _Csv:
         """Write what is held back."""
         self._writer.close()
 
+    def give_up(self) -> None:
+        """Nothing is written when Python removes it."""
+
 
 _WRITERS: dict[str, Any] = {
-    "parquet": pq.ParquetWriter,
+    "parquet": _Parquet,
     "csv": _Csv,
     "jsonl": _JsonLines,
 }

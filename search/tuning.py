@@ -18,6 +18,7 @@ neighbours then lie in a quarter of all lists.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -29,6 +30,8 @@ from numpy.typing import NDArray
 from .coded_lists import CodedLists
 from .inverted_file import inverted_file_in, inverted_file_parameters, is_refined
 from .vectors import faiss, nearest_exactly
+
+_log = logging.getLogger(__name__)
 
 #: Vectors that train an approximate index are drawn with this seed.
 TRAINING_SEED = 1
@@ -94,6 +97,7 @@ def measure(
     inverted_file = inverted_file_in(index)
     n_lists = int(inverted_file.nlist)
     rows = _asking_rows(len(embeddings), n_lists)
+    _log.info("measuring how it is asked at recall %s, with %s queries", recall, f"{len(rows):,}")
     queries = np.ascontiguousarray(embeddings[rows])
     depth = min(max(DEPTHS), len(embeddings) - 1)
     _, exact = nearest_exactly(embeddings, queries, depth + 1)

@@ -163,3 +163,26 @@ def test_an_unset_variable_is_not_the_working_folder(
     assert answer.returncode == 2
     assert f"coverdex: {said}; is a variable not set?" in answer.stderr.decode()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_is_said() -> None:
+    # As from the keyboard, and caught by typer, which says nothing.
+    stopped = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, typer\n"
+            "from coverdex import cli\n"
+            "cli.app = typer.Typer()\n"
+            "@cli.app.command()\n"
+            "def interrupted() -> None:\n"
+            "    raise KeyboardInterrupt\n"
+            "sys.argv = ['coverdex']\n"
+            "cli.main()\n",
+        ],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert (stopped.returncode, stopped.stdout) == (130, "")
+    assert stopped.stderr == "coverdex: interrupted\n"

@@ -48,3 +48,16 @@ def test_one_work_has_no_interval():
     assert WorkBootstrap.of(["a", "a"]).interval(np.array([0.0, 1.0])) is None
     assert evaluate(np.eye(3), ["a", "a", "a"]).summary()["intervals_95"]["map"] is None
     assert evaluate(np.eye(2), ["a", "b"]).summary()["intervals_95"]["map"] is None
+
+
+def test_draws_and_means_do_not_depend_on_how_many_are_made_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works = [f"W_{i % 300}" for i in range(900)]
+    values = np.random.default_rng(3).random(900)
+    at_once = WorkBootstrap.of(works, draws=40)
+    monkeypatch.setattr("coverdex.benchmarks.bootstrap._TOGETHER", 700)
+    in_blocks = WorkBootstrap.of(works, draws=40)
+    assert in_blocks.times_drawn.tobytes() == at_once.times_drawn.tobytes()
+    assert in_blocks.means(values) == pytest.approx(at_once.means(values), abs=1e-12)
+    assert in_blocks.times_drawn.nbytes == 40 * 300  # one byte each: there may be 100,000 works

@@ -54,6 +54,13 @@ def test_table_shows_figures_and_intervals(asked):
         assert expected in text
 
 
+def test_how_far_it_is_goes_to_stderr(asked):
+    result = run(*asked, "--json")
+    assert "evaluating: 0 of 5 queries" in result.stderr
+    assert "evaluating: 5 of 5 queries" in result.stderr
+    assert "evaluating" not in result.stdout
+
+
 @pytest.mark.parametrize(("n", "shown"), [(101, "recall@10 "), (102, "recall@100")])
 def test_table_has_the_recall_that_says_something(n, shown, tmp_path):
     np.save(tmp_path / "many.npy", np.eye(n))

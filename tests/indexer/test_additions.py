@@ -24,6 +24,7 @@ from coverdex.indexer import (
 )
 from coverdex.indexer.shard_reading import ShardContents
 from coverdex.search import Index, IndexEditor, IndexFormatError, write_index
+from coverdex.search.snapshot import Snapshot
 from numpy.typing import NDArray
 
 from .datacos_folder import made_up_chroma
@@ -73,10 +74,32 @@ def catalogue(folder: Path, tempos: list[Any]) -> Catalogue:
     return open_catalogue(path)
 
 
+@pytest.mark.parametrize("update", [False, True])
+def test_an_addition_does_not_lay_out_the_metadata_of_the_whole_index(
+    index: Path,
+    tiny_encoder: Encoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    update: bool,
+) -> None:
+    with IndexEditor(index) as editor:
+        editor.remove(["P_0"])  # or the table is there already, mapped
+
+        def laid_out(_: Snapshot) -> Any:
+            raise AssertionError("the whole table was made")
+
+        monkeypatch.setattr(Snapshot, "performances", property(laid_out))
+        add_embeddings(editor, shards(tiny_encoder), update=update)
+        add_catalogue(editor, catalogue(tmp_path, [90]), encoder=tiny_encoder, update=True)
+        assert len(editor.index) == 5
+
+
 def test_embeddings_go_in_with_their_metadata(index: Path, tiny_encoder: Encoder) -> None:
     contents = shards(tiny_encoder, tempo=["90", "91", "92", "93", None], foo=["x"] * 5)
+    told: list[tuple[int, int]] = []
     with IndexEditor(index) as editor:
-        report = add_embeddings(editor, contents)
+        report = add_embeddings(editor, contents, progress=lambda *far: told.append(far))
+    assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
     assert report.added == [f"S_{i}" for i in range(5)]
     assert report.columns_left_out == ["foo"]
     opened = Index.open(index)

@@ -14,6 +14,7 @@ from coverdex.encoder import DEFAULT_CHECKPOINT, Chroma, Encoder
 from coverdex.indexer import PerformanceRecord, read_rejections, write_parquet_catalogue
 from coverdex.indexer.target_folder import only_maker
 from coverdex.search import Index
+from coverdex.search.snapshot import Snapshot
 
 from .datacos_folder import DatacosFolder, made_up_chroma, write_feature_file
 from .typed_command import Run
@@ -168,6 +169,23 @@ def test_tune(
     assert "nprobe" in run("index", "tune", lists).out
     assert run("index", "tune", lists, "--recall", "0").code == 2
     assert run("index", "tune", tmp_path / "none.index").code == 3
+
+
+def test_what_takes_long_and_cannot_be_counted_is_told(
+    index: Path, datacos: DatacosFolder, tmp_path: Path, tiny_checkpoint: Path, run: Run
+) -> None:
+    shards, lists = tmp_path / "shards", tmp_path / "lists.index"
+    run("embed", datacos.root, "--out", shards, "--encoder", tiny_checkpoint)
+    built = run("index", "build", shards, "--out", lists, "--factory", "IVF2,SQfp16", "--json")
+    training = "training IVF2,SQfp16 on 6 of 6 vectors\nfilling it\n"
+    measuring = "measuring how it is asked at recall 0.99, with 6 queries\n"
+    assert built.err.startswith(training + measuring)
+    assert measuring in run("index", "tune", lists).err
+    name = Index.open(lists).performances.column("performance_id")[0].as_py()
+    run("index", "remove", lists, name)
+    assert "training IVF2,SQfp16 on 5 of 5 vectors" in run("index", "compact", lists).err
+    run("index", "remove", index, name)
+    assert run("index", "compact", index).err == ""  # compared one by one: nothing is trained
 
 
 def test_options_of_datacos_are_refused_for_files(index: Path, tmp_path: Path, run: Run) -> None:
@@ -350,6 +368,22 @@ def test_leftovers_of_a_killed_export_are_removed(index: Path, tmp_path: Path, r
         assert run("index", "export", index, "--out", out).code == 1
     assert run("index", "export", index, "--out", out).code == 0
     assert [path.name for path in out.parent.iterdir()] == ["today"]
+
+
+def test_what_is_said_of_a_changed_index_does_not_lay_out_all_its_metadata(
+    index: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = Index.open(index).performances.column("performance_id")[0].as_py()
+    run("index", "remove", index, name)
+
+    def laid_out(_: Snapshot) -> None:
+        raise AssertionError("the whole table was made")
+
+    monkeypatch.setattr(Snapshot, "performances", property(laid_out))
+    assert run("index", "info", index, "--json").document["count"] == 5
+    for options in (["--pairs", 2, "--out", tmp_path / "p.csv"], ["--format", "numpy"]):
+        out = [] if "--out" in options else ["--out", tmp_path / "embeddings"]
+        assert run("index", "export", index, *options, *out).code == 0
 
 
 def test_export_pairs(index: Path, tmp_path: Path, run: Run) -> None:

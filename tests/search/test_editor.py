@@ -349,3 +349,20 @@ def test_ids_that_are_no_text_are_refused_or_become_it(folder: Path) -> None:
             assert editor.index.metadata("7")["year"] == 1960 + number
         with pytest.raises(IndexFormatError, match="has no id"):
             editor.update([{"performance_id": None}], vectors(1), encoder_id=ENCODER_ID)
+
+
+def test_some_columns_are_those_of_the_whole_table(catalogue: MadeUp, tmp_path: Path) -> None:
+    catalogue.write(tmp_path / "i")
+    with IndexEditor(tmp_path / "i") as editor:
+        for change in (False, True):
+            if change:
+                first, second, *_ = sorted(catalogue.ids)
+                vector = editor.index.embedding(first)[np.newaxis]
+                new = {"performance_id": f"{first}_again", "title": "new"}
+                editor.add([new], vector, encoder_id=ENCODER_ID)
+                editor.remove([second])
+            names = ["title", "performance_id"]
+            some = editor.index.pinned().columns(names)
+            assert some.equals(editor.index.performances.select(names))
+        with pytest.raises(KeyError, match="tempo"):
+            editor.index.columns(["tempo"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from coverdex.search.export import (
     nearest_pairs,
     write_table,
 )
+from coverdex.search.generation import Generation
 
 from .made_up import ENCODER_ID, MadeUp
 
@@ -113,6 +115,14 @@ def test_pairs_are_each_ones_nearest(any_index: Index, monkeypatch: pytest.Monke
     assert all(row["query_work"] == works[row["query"]] for row in rows)
 
 
+def test_pairs_tell_how_many_have_asked(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "BLOCK", 50)
+    told: list[tuple[int, int]] = []
+    for _ in nearest_pairs(index, limit=1, progress=lambda *far: told.append(far)):
+        pass
+    assert told == [(done, len(index)) for done in (0, 50, 100, len(index))]
+
+
 def test_pairs_below_a_similarity_are_left_out(index: Index) -> None:
     everything = pa.concat_tables(nearest_pairs(index, limit=8)).to_pylist()
     near = pa.concat_tables(nearest_pairs(index, limit=8, least_similarity=0.5)).to_pylist()
@@ -138,17 +148,25 @@ def test_tables_in_every_format(index: Index, tmp_path: Path) -> None:
         write_table(iter(blocks), tmp_path / "x", file_format="xlsx")
 
 
-def test_a_table_that_fails_midway_leaves_the_old_one(index: Index, tmp_path: Path) -> None:
-    def two_blocks_and_a_failure() -> object:
+@pytest.mark.parametrize("file_format", ["csv", "jsonl", "parquet"])
+def test_a_table_that_fails_midway_leaves_the_old_one(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: str
+) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def two_blocks_and_a_failure() -> Iterator[pa.Table]:
         yield from nearest_pairs(index, limit=1)
         raise OSError(28, "No space left on device")
 
-    path = tmp_path / "pairs.csv"
+    path = tmp_path / "pairs.table"
     path.write_text("old")
     with pytest.raises(OSError, match="No space"):
-        write_table(two_blocks_and_a_failure(), path, file_format="csv")  # type: ignore[arg-type]
+        write_table(two_blocks_and_a_failure(), path, file_format=file_format)
     assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["pairs.csv"]
+    assert [found.name for found in tmp_path.iterdir()] == ["pairs.table"]
+    gc.collect()
+    assert not unraisable  # what a writer says that is left to Python to close
 
 
 def test_candidates_as_a_table(index: Index) -> None:
@@ -304,3 +322,29 @@ def test_long_lists_of_pairs_come_in_small_blocks(
     assert pa.concat_tables(blocks).equals(whole)
     monkeypatch.setattr(exporting, "MOST_PAIRS", 1)  # fewer than one query's own
     assert pa.concat_tables(nearest_pairs(index, limit=10**9)).equals(whole)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_pairs_of_an_approximate_index_do_not_read_all_embeddings_into_memory(
+    catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    monkeypatch.setattr("coverdex.search.parts.ROW_GROUP", 20)  # so that the file has several
+    monkeypatch.setattr(exporting, "BLOCK", 40)
+    catalogue.write(tmp_path / "i", factory="IVF4,SQfp16", search_parameters={"nprobe": 4})
+    if changed:
+        with IndexEditor(tmp_path / "i") as editor:
+            first, *_, last = sorted(catalogue.ids)
+            vector = editor.index.embedding(last)[np.newaxis]
+            editor.update([{"performance_id": first}], vector, encoder_id=ENCODER_ID)
+            editor.remove([last])
+    index = Index.open(tmp_path / "i")
+    expected = [
+        found.performance_id for name in names_of(index) for found in index.search_by_id(name)
+    ]
+
+    def all_are_read(_: Generation) -> None:
+        raise AssertionError("all embeddings were read")
+
+    monkeypatch.setattr(Generation, "stored_embeddings", all_are_read)
+    pairs = pa.concat_tables(nearest_pairs(index))
+    assert pairs.column("candidate").to_pylist() == expected

@@ -9,10 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from coverdex.search import Index, IndexEditor, IndexFormatError, verify_index, write_index
 from coverdex.search.commands import query
+from coverdex.search.performances import rows_of
 
 from .made_up import ENCODER_ID, MadeUp
 
@@ -165,3 +168,32 @@ def test_what_was_never_null_may_be_later(catalogue: MadeUp, tmp_path: Path) -> 
         editor.add(rows, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
         editor.compact()
         assert editor.index.metadata("P_2")["x"] == [{"a": None}, None]
+
+
+@pytest.mark.parametrize("n_asked", [5, 15, 16, 300, 5_000])
+@pytest.mark.parametrize("n_chunks", [1, 2])
+def test_many_ids_are_found_as_one_is(n_asked: int, n_chunks: int) -> None:
+    known = sorted(f"P_{i}" for i in range(0, 3_000, 3))
+    half = len(known) // n_chunks
+    ids = pa.chunked_array([known[i * half : (i + 1) * half] for i in range(n_chunks)])
+    drawn = np.random.default_rng(0).integers(0, 3_000, n_asked)
+    asked = [f"P_{i}" for i in drawn]  # some twice, two of three unknown
+    row_of = {name: row for row, name in enumerate(known)}
+    found = rows_of(ids if n_chunks > 1 else ids.chunk(0), asked)
+    assert found.tolist() == [row_of.get(name, -1) for name in asked]
+
+
+def test_looking_for_many_ids_hashes_them_and_not_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed = []
+    index_in = pc.index_in
+
+    def spied(values: Any, value_set: Any) -> Any:
+        hashed.append(len(value_set))
+        return index_in(values, value_set=value_set)
+
+    monkeypatch.setattr(pc, "index_in", spied)
+    names = sorted(f"P_{i}" for i in range(4_000))
+    rows_of(pa.array(names), names[::10])
+    assert hashed == [400]
