@@ -82,6 +82,23 @@ def test_space_that_a_power_cut_left_empty_is_no_record(
     assert state_in(Index.open(folder)) == states[3]
 
 
+@pytest.mark.parametrize("n_behind", [0, 4096])
+def test_a_record_of_which_a_power_cut_left_zeros_never_was(
+    changed: tuple[Path, list[dict], list[int]], n_behind: int
+) -> None:
+    folder, states, ends = changed
+    log = folder / LOG
+    whole = log.read_bytes()
+    for length in [*range(ends[2], ends[2] + 28), *range(ends[2] + 28, ends[3] - 3, 29)]:
+        log.write_bytes(whole[:length] + bytes(len(whole) - length + n_behind))
+        assert state_in(Index.open(folder)) == states[2], length
+        assert verify_index(folder).problems == []
+    # Of a record with another behind it, zeros are damage.
+    log.write_bytes(whole[: ends[2] - 100] + bytes(100) + whole[ends[2] :])
+    with pytest.raises(IndexFormatError, match="record 2"):
+        Index.open(folder)
+
+
 def test_a_flipped_bit_in_the_log_is_an_error(
     changed: tuple[Path, list[dict], list[int]],
 ) -> None:
