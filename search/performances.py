@@ -165,6 +165,8 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
         Naming the column and, where it is a single value that does not fit, its performance; also
         where a struct has values in a field that the type lacks, which Arrow would leave out.
     """
+    if column.null_count == len(column):  # whatever type it came in, it says nothing
+        return pa.nulls(len(column), field.type)
     lost = _field_beyond(column, field.type)
     if lost is not None:
         raise IndexFormatError(
