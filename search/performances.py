@@ -15,12 +15,14 @@ Metadata goes through JSON: into the log of changes, to the clients of a service
 text, whole or finite numbers, truth values, or lists or structs of those. Dates, times and decimals
 become text (``2000-01-31 03:04:05Z``, which sorts and compares as it should), categories become
 what they stand for, and a number that is none (NaN, as pandas writes "unknown") or is infinite
-becomes null. Whatever else there is becomes text too, JSON where it is nested.
+becomes null, also within lists and structs. Whatever else there is becomes text too, JSON where it
+is nested.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -193,7 +195,7 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
 def of_plain_type(column: Any, name: str) -> Any:
     """Bring a column of a type that no index holds to one of a type that it does; see the module.
 
-    What is decided by the values, not by the type, is left as it is: NaN in a list, for one.
+    What is decided by the values, not by the type, is left as it is: NaN, for one.
 
     Parameters
     ----------
@@ -225,9 +227,14 @@ def _plain(column: Any, name: str) -> Any:
     if pa.types.is_floating(kind):
         numbers = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
         return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, numbers.type))
-    if not all(map(_is_plain, _leaves(column))):
+    leaves = list(_leaves(column))
+    if any(pa.types.is_float16(leaf.type) for leaf in leaves):
         return _as_text(column, name)
-    return with_nulls_allowed(column)
+    column = with_nulls_allowed(column)
+    if all(map(_is_finite, leaves)):
+        return column
+    values = [_with_finite_numbers(value) for value in column.to_pylist()]
+    return pa.chunked_array([pa.array(values, column.type)])
 
 
 def with_nulls_allowed(column: Any) -> Any:
@@ -267,10 +274,18 @@ def _is_plain_type(kind: Any) -> bool:
     return pa.types.is_floating(kind) or any(is_of(kind) for is_of in _PLAIN)
 
 
-def _is_plain(leaf: Any) -> bool:
-    if leaf.type in (pa.float32(), pa.float64()):
-        return pc.all(pc.is_finite(leaf)).as_py() is not False
-    return any(is_of(leaf.type) for is_of in _PLAIN)
+def _is_finite(leaf: Any) -> bool:
+    is_number = pa.types.is_floating(leaf.type)
+    return not is_number or pc.all(pc.is_finite(leaf)).as_py() is not False
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    """Put None in the place of numbers within a value that JSON does not have."""
+    if isinstance(value, list):
+        return [_with_finite_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_finite_numbers(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str:

@@ -48,7 +48,13 @@ KINDS: dict[str, tuple[Any, Any, str | None]] = {
         [{"a": 1}],
         None,
     ),
-    "list with NaN": (pa.array([[float("nan")]] * 4), "[NaN]", "x!=null"),
+    "list with NaN": (pa.array([[float("nan"), 1.5]] * 4), [None, 1.5], "x!=null"),
+    "infinite in structs": (
+        pa.array([[{"a": [float("inf")], "b": "é"}]] * 4),
+        [{"a": [None], "b": "é"}],
+        "x!=null",
+    ),
+    "list of halves": (pa.array([[1.5]] * 4, pa.list_(pa.float16())), "[1.5]", "x!=null"),
     "map": (pa.array([[("k", b"\xff")]] * 4, MAP), '[["k", "ff"]]', None),
     "bytes": (pa.array([b"\xff"] * 4), "ff", "x=ff"),
     "span": (pa.array([timedelta(hours=1)] * 4), "1:00:00", None),
@@ -99,6 +105,27 @@ def test_metadata_of_every_kind(
         assert json.loads(rows["P_3"]) == held
     else:
         assert rows["P_3"] == ("" if held is None else str(held))
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
+def test_numbers_that_are_none_are_added_to_lists_of_numbers(
+    kind: pa.DataType, catalogue: MadeUp, tmp_path: Path
+) -> None:
+    table = pa.table({"performance_id": ["P_1"], "x": pa.array([[0.5, 1.5]], kind)})
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:1],
+        performances=table,
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_2", "x": [0.5, float("nan")]}]
+        editor.add(rows, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
+        assert editor.index.metadata("P_2")["x"] == [0.5, None]
+        editor.compact()
+        assert editor.index.schema.field("x").type == kind
 
 
 def test_years_as_pandas_writes_them(catalogue: MadeUp, tmp_path: Path) -> None:
