@@ -57,6 +57,9 @@ _BECOME_TEXT = (
     pa.types.is_timestamp,
     pa.types.is_decimal,
 )
+#: Bytes that the error shows before and behind one that is no text.
+_SHOWN = 20
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _PLAIN = (
     pa.types.is_string,
@@ -84,7 +87,8 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
     Raises
     ------
     IndexFormatError
-        When ids are missing, empty or listed twice, or a core column has values of another type.
+        When ids are missing, empty or listed twice, text is not UTF-8, or a core column has values
+        of another type.
     """
     if PERFORMANCE_ID not in table.column_names:
         raise IndexFormatError(
@@ -220,8 +224,33 @@ def of_plain_type(column: Any, name: str) -> Any:
     return _as_text(column, name)
 
 
+def text_not_utf8(column: Any) -> str | None:
+    """Show the first text in a column that is not UTF-8; None if all is.
+
+    Arrow takes the bytes of a Parquet file for UTF-8 as they are, and Python cannot read them then.
+    """
+    for leaf in _leaves(column):
+        kind = leaf.type.value_type if pa.types.is_dictionary(leaf.type) else leaf.type
+        if not any(is_of(kind) for is_of in _TEXTS):
+            continue
+        try:
+            leaf.validate(full=True)
+        except pa.ArrowInvalid:
+            for value in leaf.cast(pa.binary()).to_pylist():
+                try:
+                    (value or b"").decode()
+                except UnicodeDecodeError as error:
+                    return repr(value[max(0, error.start - _SHOWN) : error.start + _SHOWN])[1:]
+    return None
+
+
 def _plain(column: Any, name: str) -> Any:
     """Bring a column to a type that an index holds, and its values to what JSON holds."""
+    damaged = text_not_utf8(column)
+    if damaged is not None:
+        raise IndexFormatError(
+            f"column {name!r} has text that is not UTF-8, {damaged}; give it as UTF-8"
+        )
     column = of_plain_type(column, name)
     kind = column.type
     if pa.types.is_floating(kind):

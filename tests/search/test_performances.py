@@ -128,6 +128,23 @@ def test_numbers_that_are_none_are_added_to_lists_of_numbers(
         assert editor.index.schema.field("x").type == kind
 
 
+@pytest.mark.parametrize("column", ["performance_id", "title", "key"])
+def test_text_that_is_not_utf_8_is_refused(
+    column: str, catalogue: MadeUp, folder: Path, tmp_path: Path
+) -> None:
+    latin = pa.array([b"a", "café".encode("latin-1")], pa.binary()).view(pa.string())
+    table = pa.table({"performance_id": ["P_n", "P_m"], column: latin})
+    message = rf"column '{column}' has text that is not UTF-8, 'caf\\xe9'"
+    with pytest.raises(IndexFormatError, match=message):
+        MadeUp(catalogue.embeddings[:2], table).write(tmp_path / "new")
+    with (
+        IndexEditor(folder) as editor,
+        pytest.raises(IndexFormatError, match=message),
+    ):
+        editor.add(table, catalogue.embeddings[:2], encoder_id=ENCODER_ID)
+    assert len(Index.open(folder)) == len(catalogue.ids)
+
+
 def test_years_as_pandas_writes_them(catalogue: MadeUp, tmp_path: Path) -> None:
     write_index(
         tmp_path / "i",
