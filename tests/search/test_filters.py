@@ -165,6 +165,7 @@ def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:
         ("tempo>100", "no column 'tempo'; it has performance_id"),
         ("year>=long ago", "'long ago' is no value for 'year'"),
         ("year", "not a condition"),
+        ("", "not a condition"),
         ("year ~ 3", "not a condition"),
         ("artist==Artist 3", r"equality is a single =, and .* quotes"),
         ("year>==1900", "equality"),
@@ -187,6 +188,8 @@ def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:
 def test_filters_that_mean_nothing_are_refused(index: Index, where: Any, message: str) -> None:
     with pytest.raises(InvalidQueryError, match=message):
         index.search_by_id("P_1", where=where)
+    with pytest.raises(InvalidQueryError, match=message):
+        index.search(index.embedding("P_1"), where=where)
 
 
 @pytest.mark.parametrize(
