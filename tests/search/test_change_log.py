@@ -238,6 +238,32 @@ def test_followers_go_back_where_a_record_that_they_read_was_refused(
     assert set(state_in(Index.open(folder))) == held - {"P_0"}
 
 
+def test_what_is_pinned_stays_when_another_pinned_one_is_refreshed(
+    small: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    follower = Index.open(folder, follow=True)
+    one, other = vectors(2)
+    seen = []
+
+    def refuses(_file: int) -> None:
+        seen.append(follower.pinned())
+        raise OSError(28, "No space left on device")
+
+    with IndexEditor(folder) as editor:
+        add(editor, "N_1")
+        before = follower.pinned()
+        monkeypatch.setattr(change_log, "_flush", refuses)
+        with pytest.raises(OSError, match="No space"):
+            editor.add([{"performance_id": "N_2"}], [one], encoder_id=ENCODER_ID)
+        monkeypatch.undo()
+        editor.add([{"performance_id": "N_3"}], [other], encoder_id=ENCODER_ID)
+    before.refresh()
+    np.testing.assert_array_equal(before.embedding("N_3"), other)
+    np.testing.assert_array_equal(seen[0].embedding("N_2"), one)
+
+
 @pytest.mark.parametrize("go_on", ["the same editor", "another editor"])
 def test_a_change_that_is_interrupted_when_it_is_written_stays(
     small: MadeUp, tmp_path: Path, go_on: str
