@@ -157,6 +157,27 @@ def test_what_does_not_fit_together_is_refused(
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"nprobe": 0}, "nprobe is 0; give a whole number, 1 or more"),
+        ({"nprobe": 2.5}, "nprobe is 2.5; give a whole"),
+        ({"nprobe": True}, "nprobe is True"),
+        ({"nprobe": 2**40}, "nprobe is"),
+        ({"nprobe": 2, "k_factor": "8"}, "k_factor is '8'; give a number, 1"),
+        ({"gap": float("nan")}, "gap is nan; give a number, 0"),
+        ({"efSearch": None}, "efSearch is None"),
+        ({"probes": 3}, "unknown search parameter 'probes'; give some of nprobe"),
+    ],
+)
+def test_what_an_index_could_not_be_asked_with_is_refused(
+    catalogue: MadeUp, tmp_path: Path, parameters: dict, message: str
+) -> None:
+    with pytest.raises(IndexFormatError, match=message):
+        catalogue.write(tmp_path / "i", factory="IVF4,Flat", search_parameters=parameters)
+    assert names_in(tmp_path) == []
+
+
 def test_missing_ids_are_refused(catalogue: MadeUp, tmp_path: Path) -> None:
     for bad in (None, ""):
         table = catalogue.performances.set_column(
