@@ -87,13 +87,18 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
     Raises
     ------
     IndexFormatError
-        When ids are missing, empty or listed twice, text is not UTF-8, or a core column has values
-        of another type.
+        When ids are missing, empty or listed twice, two columns have one name, text is not UTF-8,
+        or a core column has values of another type.
     """
     if PERFORMANCE_ID not in table.column_names:
         raise IndexFormatError(
             f"the table of performances has no column {PERFORMANCE_ID!r}; it has "
             f"{', '.join(table.column_names) or 'none'}"
+        )
+    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if twice:
+        raise IndexFormatError(
+            f"the table of performances has two columns {twice[0]!r}; rename one, or leave it out"
         )
     columns, fields = [], []
     for field in CORE_FIELDS:

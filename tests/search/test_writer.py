@@ -142,6 +142,10 @@ def test_attachments_come_under_the_index_checksums(catalogue: MadeUp, tmp_path:
             },
             "year",
         ),
+        (
+            lambda c: {"performances": c.performances.append_column("key", pa.nulls(120))},
+            "has two columns 'key'; rename one",
+        ),
         (lambda c: {"factory": "Flatt"}, "dimension 64: could not parse .* Flatt"),
         (lambda c: {"factory": "IVF500,Flat"}, "IVF500.*; give another .* Flat, or auto"),
         (lambda c: {"factory": "HNSW16,PQ16"}, "'HNSW16,PQ16' under another metric than the inner"),
