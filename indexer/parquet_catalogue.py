@@ -52,7 +52,7 @@ from ..encoder.chroma import N_PITCH_CLASSES, Chroma, ChromaKind
 from ..encoder.errors import CoverdexError, InvalidChromaError
 from ..search.performances import of_plain_type
 from .catalogue import Catalogue, CataloguePart, Reading, file_state
-from .parquet_reading import read_parquet_schema, readable
+from .parquet_reading import check_text, read_parquet_schema, readable
 from .performance import CHROMA_COLUMNS, RECORD_SCHEMA, PerformanceRecord
 from .rejection import LISTED_TWICE, NO_ID, OTHER_KIND, WRONG_METADATA, Rejection
 
@@ -111,7 +111,7 @@ class ParquetCatalogue(Catalogue):
             for number, rows in enumerate(self._good_rows):
                 table = file.read_row_group(number, columns=self._metadata_columns)
                 table = table.take(pa.array(rows, pa.int64()))  # an empty list has no type
-                records += [PerformanceRecord.from_row(row) for row in _rows(table)]
+                records += [PerformanceRecord.from_row(row) for row in _rows(table, self.path)]
         return sorted(records, key=lambda record: record.performance_id)
 
     def parts(self) -> list[CataloguePart]:
@@ -168,7 +168,8 @@ class RowGroup:
             for batch in file.iter_batches(_ROWS_AT_A_TIME, row_groups=[self.number]):
                 chromas = batch.column("chroma")
                 scale = _scale_of(batch.schema.field("chroma"), self.path)
-                rows = _rows(pa.Table.from_batches([batch]).drop_columns(["chroma"]))
+                table = pa.Table.from_batches([batch]).drop_columns(["chroma"])
+                rows = _rows(table, self.path)
                 for row, stored in zip(rows, chromas, strict=True):
                     if position in wanted:
                         yield self._outcome(row, stored, scale)
@@ -226,8 +227,9 @@ class RowGroup:
         )
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
+def _rows(table: pa.Table, path: Path) -> list[dict[str, Any]]:
     """Return rows, with metadata in types that an index holds: not all others have Python's."""
+    check_text(table, path)
     for position, name in enumerate(table.column_names):
         if name not in CHROMA_COLUMNS and name not in RECORD_SCHEMA.names:
             column = of_plain_type(table.column(position), name)
@@ -244,7 +246,9 @@ def _sort_out_ids(path: Path) -> tuple[list[list[int]], list[Rejection]]:
     with readable(path), pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             good_rows.append([])
-            ids = file.read_row_group(number, columns=["performance_id"]).column(0).to_pylist()
+            table = file.read_row_group(number, columns=["performance_id"])
+            check_text(table, path)
+            ids = table.column(0).to_pylist()
             for position, performance_id in enumerate(ids):
                 where = f"row {position} of row group {number}"
                 if not (performance_id and performance_id.strip()):

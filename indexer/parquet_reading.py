@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..encoder.errors import CoverdexError, NotFoundError
+from ..search.performances import text_not_utf8
 
 #: First bytes of every Parquet file that is not encrypted.
 _MAGIC = b"PAR1"
@@ -61,3 +62,20 @@ def readable(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # last: a damaged name
         said = " ".join(str(error).split())  # some of Arrow's messages have several lines
         raise CoverdexError(f"{path} cannot be read as Parquet ({said}); make it again") from error
+
+
+def check_text(table: pa.Table, path: Path) -> None:
+    """Refuse text that is not UTF-8, which is seen only when it is looked at.
+
+    Raises
+    ------
+    CoverdexError
+        Naming the file, the column and the text.
+    """
+    for name in table.column_names:
+        damaged = text_not_utf8(table.column(name))
+        if damaged is not None:
+            raise CoverdexError(
+                f"{path} has text that is not UTF-8 in its column {name!r}, {damaged}; write it as "
+                "UTF-8"
+            )

@@ -32,7 +32,7 @@ from .embedding_shards import (
 )
 from .file_names import check_is_text
 from .index_as_source import check_is_no_index
-from .parquet_reading import read_parquet_schema, readable
+from .parquet_reading import check_text, read_parquet_schema, readable
 from .rejection import LISTED_TWICE, NO_ID, Rejection, summarise_rejections
 from .shipped_encoder import shipped_encoder
 
@@ -242,6 +242,7 @@ def _read_shard(path: Path) -> _Shard:
     read_parquet_schema(path)  # which refuses columns of one name
     with readable(path):
         table = pq.read_table(path).replace_schema_metadata(None)
+    check_text(table, path)
     missing = [name for name in ("performance_id", "embedding") if name not in table.column_names]
     if missing:
         raise CoverdexError(f"{path} lacks the column {missing[0]!r}; give embeddings by id")

@@ -26,8 +26,10 @@ from .snapshot import Snapshot
 MARGIN = 1
 #: The same where rows were removed since the files were written, some of which may be found.
 MARGIN_FOR_REMOVED = 6
-#: Queries of a batch that are answered together, which bounds the memory of a long one.
+#: Queries of a batch that are answered together at most, and rows that are found for them together,
+#: which bounds the memory of a long one, also where many rows must be asked for.
 BATCH = 4_096
+MOST_FOUND = 1 << 20
 NO_ROWS: frozenset[int] = frozenset()
 
 
@@ -136,8 +138,9 @@ def answers(
     ask = _first_ask(now, terms.limit + max(map(len, excluded), default=0))
     while open_queries:
         still_open = []
-        for start in range(0, len(open_queries), BATCH):
-            batch = open_queries[start : start + BATCH]
+        n_together = _answered_together(now, ask)
+        for start in range(0, len(open_queries), n_together):
+            batch = open_queries[start : start + n_together]
             asked = queries if len(batch) == len(queries) else queries[batch]
             found = now.nearest(asked, ask, terms.restriction, exact=terms.exact)
             usual = _usual_rankings(now, terms, found, [excluded[query] for query in batch])
@@ -161,6 +164,12 @@ def answers(
 
 def _first_ask(now: Snapshot, needed: int) -> int:
     return needed + (MARGIN_FOR_REMOVED if now.removed else MARGIN)
+
+
+def _answered_together(now: Snapshot, ask: int) -> int:
+    """Say of how many queries to ask so many rows at once."""
+    n_rows = now.generation.count + len(now.added.records)
+    return max(1, min(BATCH, MOST_FOUND // max(1, min(ask, n_rows))))
 
 
 def _usual_rankings(

@@ -12,7 +12,9 @@ layout, all integers little-endian::
 Records are numbered from 1 in their order.
 
 A record that is cut off by the end of the file was being written when its writer was killed or the
-disk was full; it was never acknowledged, and counts as not there. A record that is complete and
+disk was full; it was never acknowledged, and counts as not there. So does one that zeros cut off,
+from somewhere within it to the end of the file: a power cut can leave a file as long as it was to
+be without all its blocks. A record that is complete and
 does not match its checksum was damaged later: that is an error, never passed over in silence,
 because it was acknowledged. CRC-32 finds every flipped bit and every burst of up to 32.
 
@@ -278,8 +280,8 @@ def _read_record(
     if len(head_crc) < _CRC.size:
         return None
     if _crc(head) != head_crc:
-        if not content[at:].strip(b"\0"):
-            return None  # space that the file system gave and a power cut left empty
+        if _crc(head).startswith(_before_zeros(content, at + _RECORD.size)):
+            return None  # the head is cut off, or its checksum is
         raise _damaged(path, sequence)
     magic, found_sequence, length = _RECORD.unpack(head)
     begin = at + _RECORD.size + _CRC.size
@@ -287,9 +289,18 @@ def _read_record(
     crc = content[begin + length : begin + length + _CRC.size]
     if len(crc) < _CRC.size:
         return None
-    if magic != _RECORD_MAGIC or found_sequence != sequence or _crc(payload) != crc:
+    if magic != _RECORD_MAGIC or found_sequence != sequence:
+        raise _damaged(path, sequence)
+    if _crc(payload) != crc:
+        if not _before_zeros(content, begin + length):
+            return None
         raise _damaged(path, sequence)
     return _decode(payload, dimension), begin + length + _CRC.size - at
+
+
+def _before_zeros(content: bytes, at: int) -> bytes:
+    """Return what stands from ``at`` on without the zeros at the end, which a power cut leaves."""
+    return content[at:].rstrip(b"\0")
 
 
 def _decode(payload: bytes, dimension: int) -> Change:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .change_log import log_name
 from .durability import folder_in_the_making, publish_folder
+from .errors import IndexPlanError
 from .locks import LOCK_NAME, is_read
 from .manifest import MANIFEST_NAME, Manifest
 from .parts import FILE_NAMES, write_parts
@@ -29,6 +30,8 @@ def compacted(folder: Path, snapshot: Snapshot, factory: str) -> Manifest:
 
     Raises
     ------
+    IndexPlanError
+        When it is more than fits into the memory that the index was planned for.
     OSError
         When the disk refuses. The index is then what it was.
     """
@@ -39,13 +42,20 @@ def compacted(folder: Path, snapshot: Snapshot, factory: str) -> Manifest:
         shutil.rmtree(target)
     said_by_hand = factory == old.factory and "measured" not in old.plan
     with folder_in_the_making(target) as made:
-        structure = build_structure(
-            snapshot.embeddings,
-            factory=factory,
-            search_parameters=old.search_parameters if said_by_hand else None,
-            memory=old.plan.get("memory_budget"),
-            recall=old.plan.get("recall_wanted", DEFAULT_RECALL),
-        )
+        try:
+            structure = build_structure(
+                snapshot.embeddings,
+                factory=factory,
+                search_parameters=old.search_parameters if said_by_hand else None,
+                memory=old.plan.get("memory_budget"),
+                recall=old.plan.get("recall_wanted", DEFAULT_RECALL),
+            )
+        except IndexPlanError as error:
+            raise IndexPlanError(
+                f"{folder} has outgrown what it was planned for ({str(error).partition(';')[0]}); "
+                "compact it with a factory string, such as Flat or SQ8, or build it again with "
+                "more memory"
+            ) from None
         records = write_parts(
             made,
             structure.index,

@@ -241,6 +241,9 @@ class IndexEditor:
         ------
         FactoryError
             When FAISS makes no index of this dimension from the factory string.
+        IndexPlanError
+            When it is planned, and holds more by now than fits into the memory that it was planned
+            for; a factory string takes it all.
         OSError
             When the disk refuses. The index is then what it was, changes included.
         """

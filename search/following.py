@@ -29,6 +29,8 @@ from .snapshot import Snapshot
 
 #: Identity of a file's content: device and inode, time of change, size.
 Stamp = tuple[int, int, int, int]
+#: Of no file.
+_OF_NONE: Stamp = (0, 0, 0, 0)
 #: Nanoseconds for which a log that was changed may have been changed again with the same stamp.
 YOUNG = 50_000_000
 #: Readings of a log after which it is damaged: one can mix a record that is taken back with the one
@@ -76,6 +78,8 @@ class Following:
             copy.__dict__.update(self.__dict__)
         copy._follow = False
         copy._lock = Lock()
+        # A refresh opens all anew: of one snapshot only one next may be made (`Added`).
+        copy._stamp = _OF_NONE
         return copy
 
     def refresh(self) -> None:

@@ -238,7 +238,7 @@ class Index:
         """
         now = self._following.snapshot()
         try:
-            is_plain = not (exclude or where or exclude_works or one_per_work)
+            is_plain = not (exclude or where or exclude_works or one_per_work or where == "")
         except ValueError:  # an array has no truth value
             is_plain = False
         if is_plain:

@@ -181,6 +181,15 @@ class Manifest:
         return manifest
 
 
+def is_index(folder: Path) -> bool:
+    """Say whether a folder has the manifest of an index, be it damaged, and not somebody else's."""
+    try:
+        content = (folder / MANIFEST_NAME).read_bytes()
+    except OSError:
+        return False
+    return f'"{FORMAT}"'.encode() in content
+
+
 def _check_own_digest(content: bytes, path: Path) -> None:
     found = _OWN_DIGEST.search(content)
     if found is not None:

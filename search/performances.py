@@ -15,12 +15,14 @@ Metadata goes through JSON: into the log of changes, to the clients of a service
 text, whole or finite numbers, truth values, or lists or structs of those. Dates, times and decimals
 become text (``2000-01-31 03:04:05Z``, which sorts and compares as it should), categories become
 what they stand for, and a number that is none (NaN, as pandas writes "unknown") or is infinite
-becomes null. Whatever else there is becomes text too, JSON where it is nested.
+becomes null, also within lists and structs. Whatever else there is becomes text too, JSON where it
+is nested.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -61,6 +63,9 @@ _BECOME_TEXT = (
     pa.types.is_timestamp,
     pa.types.is_decimal,
 )
+#: Bytes that the error shows before and behind one that is no text.
+_SHOWN = 20
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _PLAIN = (
     pa.types.is_string,
@@ -88,12 +93,18 @@ def normalised(table: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
     Raises
     ------
     IndexFormatError
-        When ids are missing, empty or listed twice, or a core column has values of another type.
+        When ids are missing, empty or listed twice, two columns have one name, text is not UTF-8,
+        or a core column has values of another type.
     """
     if PERFORMANCE_ID not in table.column_names:
         raise IndexFormatError(
             f"the table of performances has no column {PERFORMANCE_ID!r}; it has "
             f"{', '.join(table.column_names) or 'none'}"
+        )
+    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if twice:
+        raise IndexFormatError(
+            f"the table of performances has two columns {twice[0]!r}; rename one, or leave it out"
         )
     columns, fields = [], []
     for field in CORE_FIELDS:
@@ -178,6 +189,8 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
         Naming the column and, where it is a single value that does not fit, its performance; also
         where a struct has values in a field that the type lacks, which Arrow would leave out.
     """
+    if column.null_count == len(column):  # whatever type it came in, it says nothing
+        return pa.nulls(len(column), field.type)
     lost = _field_beyond(column, field.type)
     if lost is not None:
         raise IndexFormatError(
@@ -204,7 +217,7 @@ def cast_column(column: Any, field: Any, id_of: Callable[[int], Any]) -> Any:
 def of_plain_type(column: Any, name: str) -> Any:
     """Bring a column of a type that no index holds to one of a type that it does; see the module.
 
-    What is decided by the values, not by the type, is left as it is: NaN in a list, for one.
+    What is decided by the values, not by the type, is left as it is: NaN, for one.
 
     Parameters
     ----------
@@ -229,16 +242,46 @@ def of_plain_type(column: Any, name: str) -> Any:
     return _as_text(column, name)
 
 
+def text_not_utf8(column: Any) -> str | None:
+    """Show the first text in a column that is not UTF-8; None if all is.
+
+    Arrow takes the bytes of a Parquet file for UTF-8 as they are, and Python cannot read them then.
+    """
+    for leaf in _leaves(column):
+        kind = leaf.type.value_type if pa.types.is_dictionary(leaf.type) else leaf.type
+        if not any(is_of(kind) for is_of in _TEXTS):
+            continue
+        try:
+            leaf.validate(full=True)
+        except pa.ArrowInvalid:
+            for value in leaf.cast(pa.binary()).to_pylist():
+                try:
+                    (value or b"").decode()
+                except UnicodeDecodeError as error:
+                    return repr(value[max(0, error.start - _SHOWN) : error.start + _SHOWN])[1:]
+    return None
+
+
 def _plain(column: Any, name: str) -> Any:
     """Bring a column to a type that an index holds, and its values to what JSON holds."""
+    damaged = text_not_utf8(column)
+    if damaged is not None:
+        raise IndexFormatError(
+            f"column {name!r} has text that is not UTF-8, {damaged}; give it as UTF-8"
+        )
     column = of_plain_type(column, name)
     kind = column.type
     if pa.types.is_floating(kind):
         numbers = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
         return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, numbers.type))
-    if not all(map(_is_plain, _leaves(column))):
+    leaves = list(_leaves(column))
+    if any(pa.types.is_float16(leaf.type) for leaf in leaves):
         return _as_text(column, name)
-    return with_nulls_allowed(column)
+    column = with_nulls_allowed(column)
+    if all(map(_is_finite, leaves)):
+        return column
+    values = [_with_finite_numbers(value) for value in column.to_pylist()]
+    return pa.chunked_array([pa.array(values, column.type)])
 
 
 def with_nulls_allowed(column: Any) -> Any:
@@ -278,10 +321,18 @@ def _is_plain_type(kind: Any) -> bool:
     return pa.types.is_floating(kind) or any(is_of(kind) for is_of in _PLAIN)
 
 
-def _is_plain(leaf: Any) -> bool:
-    if leaf.type in (pa.float32(), pa.float64()):
-        return pc.all(pc.is_finite(leaf)).as_py() is not False
-    return any(is_of(leaf.type) for is_of in _PLAIN)
+def _is_finite(leaf: Any) -> bool:
+    is_number = pa.types.is_floating(leaf.type)
+    return not is_number or pc.all(pc.is_finite(leaf)).as_py() is not False
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    """Put None in the place of numbers within a value that JSON does not have."""
+    if isinstance(value, list):
+        return [_with_finite_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_finite_numbers(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: Any) -> str:

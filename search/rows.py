@@ -85,6 +85,9 @@ class RowMetadata(Mapping[str, Any]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # to another process goes what it says, not the whole index
+
 
 class _Texts:
     """An Arrow array of strings, each read in half the time that Arrow takes for one.

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from .durability import naming, sync
 from .errors import IndexExistsError, InvalidQueryError
-from .manifest import MANIFEST_NAME
+from .manifest import is_index
 
 TABLE_FORMATS = ("parquet", "csv", "jsonl")
 
@@ -59,10 +59,9 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
     target = Path(path).resolve()
     if target.is_dir():
         raise IndexExistsError(f"{path} is a folder; give the name of a file")
-    if target.is_file() and (target.parent / MANIFEST_NAME).is_file():
-        raise IndexExistsError(
-            f"{path} is a file of the index {target.parent.name}; give another name"
-        )
+    index = _index_around(target)
+    if target.is_file() and index is not None:
+        raise IndexExistsError(f"{path} is a file of the index {index.name}; give another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     n_rows = 0
@@ -90,6 +89,11 @@ def write_table(tables: Iterable[pa.Table], path: str | Path, *, file_format: st
         raise
     sync(target.parent)
     return n_rows
+
+
+def _index_around(target: Path) -> Path | None:
+    """Return the index that a file would lie in; those of a later generation lie one level down."""
+    return next((folder for folder in target.parents[:2] if is_index(folder)), None)
 
 
 class _Parquet:

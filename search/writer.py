@@ -29,6 +29,8 @@ from .vectors import faiss
 
 #: How far from 1 an embedding's length may be; float16 copies of unit vectors stay within.
 LENGTH_TOLERANCE = 1e-2
+#: How a FAISS index may be asked: what there is to say, and the least that it can be.
+_SEARCH_PARAMETERS = {"nprobe": 1, "efSearch": 1, "k_factor": 1, "gap": 0}
 
 
 def write_index(
@@ -94,7 +96,8 @@ def write_index(
         When the index to overwrite is being changed.
     IndexFormatError
         When embeddings and performances do not agree, embeddings are not finite or not of length
-        1, an id is missing or listed twice, or the factory string is unknown.
+        1, an id is missing or listed twice, the factory string is unknown, or the index could not
+        be asked with the search parameters.
     IndexPlanError
         When no FAISS index fits into ``memory``.
     OSError
@@ -102,6 +105,7 @@ def write_index(
     """
     target = Path(folder)
     check_target(target, overwrite=overwrite)
+    _check_search_parameters(search_parameters or {})
     checked = checked_embeddings(embeddings, len(performances))
     table, order = normalised(performances)
     if not np.array_equal(order, np.arange(len(order))):
@@ -176,6 +180,23 @@ def check_target(target: Path, *, overwrite: bool) -> None:
             "remove it yourself or give another name"
         )
     WriterLock(target).release()  # locked is said now, not when hours of embedding are done
+
+
+def _check_search_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse what would show at the first query, when the index is written."""
+    for name, value in parameters.items():
+        if name not in _SEARCH_PARAMETERS:
+            raise IndexFormatError(
+                f"unknown search parameter {name!r}; give some of {', '.join(_SEARCH_PARAMETERS)}"
+            )
+        least = _SEARCH_PARAMETERS[name]
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        may_be = is_whole or (isinstance(value, float) and name in ("k_factor", "gap"))
+        if not (may_be and least <= value < 2**31):
+            kind = "number" if name in ("k_factor", "gap") else "whole number"
+            raise IndexFormatError(
+                f"the search parameter {name} is {value!r}; give a {kind}, {least} or more"
+            )
 
 
 def now_in_utc() -> str:

@@ -55,6 +55,21 @@ def test_embeddings_made_elsewhere(tmp_path: Path, dtype: str) -> None:
     assert (rows[6]["tempo"], rows[6]["label"]) == (90, None)
 
 
+@pytest.mark.parametrize("column", ["title", "performance_id", "tags"])
+def test_text_that_is_not_utf_8_is_told_with_its_file_and_column(
+    tmp_path: Path, column: str
+) -> None:
+    path = foreign(tmp_path / "a.parquet", unit(2), title=["x", "y"], tags=[["x"], None])
+    latin = pa.array([b"a", "café".encode("latin-1")], pa.binary()).view(pa.string())
+    if column == "tags":
+        latin = pa.ListArray.from_arrays(pa.array([0, 2, 2], pa.int32()), latin)
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(column), column, latin), path)
+    message = rf"a\.parquet has text that is not UTF-8 in its column '{column}', 'caf\\xe9'"
+    with pytest.raises(CoverdexError, match=message):
+        read_shards([path])
+
+
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [

@@ -229,6 +229,23 @@ def test_damaged_names_in_the_schema_are_no_traceback(tmp_path: Path) -> None:
     assert all(str(path) in said for said in refusals)
 
 
+@pytest.mark.parametrize("column", ["performance_id", "title", "key"])
+def test_text_that_is_not_utf_8_is_told_with_its_file_and_column(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "c.parquet"
+    write_parquet_catalogue(path, zip(RECORDS, chromas(), strict=True))
+    table = pq.read_table(path)
+    latin = pa.array([b"a", "café".encode("latin-1"), None], pa.binary()).view(pa.string())
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, pa.field(column, pa.string()), latin), path)
+    message = rf"c\.parquet has text that is not UTF-8 in its column '{column}', 'caf\\xe9'"
+    with pytest.raises(CoverdexError, match=message):
+        list(open_catalogue(path))
+    with pytest.raises(CoverdexError, match=message):
+        _ = open_catalogue(path).performances
+
+
 def test_numbers_of_frames_that_are_text_are_rejected(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([good_row("P_1", n_frames="5")]), tmp_path / "x.parquet")
     catalogue = open_catalogue(tmp_path / "x.parquet")

@@ -82,6 +82,23 @@ def test_space_that_a_power_cut_left_empty_is_no_record(
     assert state_in(Index.open(folder)) == states[3]
 
 
+@pytest.mark.parametrize("n_behind", [0, 4096])
+def test_a_record_of_which_a_power_cut_left_zeros_never_was(
+    changed: tuple[Path, list[dict], list[int]], n_behind: int
+) -> None:
+    folder, states, ends = changed
+    log = folder / LOG
+    whole = log.read_bytes()
+    for length in [*range(ends[2], ends[2] + 28), *range(ends[2] + 28, ends[3] - 3, 29)]:
+        log.write_bytes(whole[:length] + bytes(len(whole) - length + n_behind))
+        assert state_in(Index.open(folder)) == states[2], length
+        assert verify_index(folder).problems == []
+    # Of a record with another behind it, zeros are damage.
+    log.write_bytes(whole[: ends[2] - 100] + bytes(100) + whole[ends[2] :])
+    with pytest.raises(IndexFormatError, match="record 2"):
+        Index.open(folder)
+
+
 def test_a_flipped_bit_in_the_log_is_an_error(
     changed: tuple[Path, list[dict], list[int]],
 ) -> None:
@@ -219,6 +236,32 @@ def test_followers_go_back_where_a_record_that_they_read_was_refused(
         editor.remove("P_0")
         assert set(state_in(follower)) == held - {"P_0"}
     assert set(state_in(Index.open(folder))) == held - {"P_0"}
+
+
+def test_what_is_pinned_stays_when_another_pinned_one_is_refreshed(
+    small: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "i"
+    small.write(folder)
+    follower = Index.open(folder, follow=True)
+    one, other = vectors(2)
+    seen = []
+
+    def refuses(_file: int) -> None:
+        seen.append(follower.pinned())
+        raise OSError(28, "No space left on device")
+
+    with IndexEditor(folder) as editor:
+        add(editor, "N_1")
+        before = follower.pinned()
+        monkeypatch.setattr(change_log, "_flush", refuses)
+        with pytest.raises(OSError, match="No space"):
+            editor.add([{"performance_id": "N_2"}], [one], encoder_id=ENCODER_ID)
+        monkeypatch.undo()
+        editor.add([{"performance_id": "N_3"}], [other], encoder_id=ENCODER_ID)
+    before.refresh()
+    np.testing.assert_array_equal(before.embedding("N_3"), other)
+    np.testing.assert_array_equal(seen[0].embedding("N_2"), one)
 
 
 @pytest.mark.parametrize("go_on", ["the same editor", "another editor"])

@@ -217,6 +217,24 @@ def test_whole_numbers_that_only_their_column_holds_are_taken(
         assert editor.index.metadata("P_n")["n"] == 2**64 - 2
 
 
+@pytest.mark.parametrize("kind", [pa.null(), pa.string(), pa.float64(), pa.list_(pa.int64())])
+def test_a_column_that_says_nothing_fits_whatever_type_it_came_in(
+    catalogue: MadeUp, tmp_path: Path, kind: pa.DataType
+) -> None:
+    said = {"tags": ["a"], "facts": {"a": 1}, "nothing": None, "year": 1960}
+    columns = {name: [value] * len(catalogue.ids) for name, value in said.items()}
+    table = pa.table({"performance_id": catalogue.ids, **columns})
+    catalogue.write(tmp_path / "i", performances=table)
+    unknown = {name: pa.nulls(1, kind) for name in columns}
+    with IndexEditor(tmp_path / "i") as editor:
+        new = pa.table({"performance_id": ["P_n"], **unknown})
+        editor.add(new, vectors(1), encoder_id=ENCODER_ID)
+        editor.compact()
+        found = editor.index.metadata("P_n")
+        assert [found[name] for name in columns] == [None] * 4
+        assert editor.index.schema.field("tags").type == pa.list_(pa.string())
+
+
 def test_vectors_of_another_encoder_are_refused(editor: IndexEditor) -> None:
     with pytest.raises(IncompatibleError, match="stranger"):
         editor.add([{"performance_id": "P_n"}], vectors(1), encoder_id="stranger-00")

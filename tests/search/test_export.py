@@ -304,12 +304,26 @@ def test_an_index_that_is_made_of_an_export_finds_its_encoder(index: Index, tmp_
 
 
 def test_a_table_replaces_no_file_of_an_index(catalogue: MadeUp, tmp_path: Path) -> None:
-    catalogue.write(tmp_path / "my.index")
-    for path in (tmp_path / "my.index").iterdir():
-        before = path.read_bytes()
+    folder = tmp_path / "my.index"
+    catalogue.write(folder)
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+        reader = Index.open(folder)  # so that the files of before stay
+        editor.compact()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) == 4 + len(reader.manifest.files) + 2  # the manifest and the lock
+    for path in files:
+        content = path.read_bytes()
         with pytest.raises(IndexExistsError, match=r"is a file of the index my\.index"):
             write_table([pa.table({"n": [1]})], path, file_format="csv")
-        assert path.read_bytes() == before
+        assert path.read_bytes() == content
+
+
+def test_a_table_is_replaced_beside_a_manifest_of_another_program(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a page"}')
+    for n in (1, 2):
+        write_table([pa.table({"n": [n]})], tmp_path / "t.csv", file_format="csv")
+    assert (tmp_path / "t.csv").read_text().split() == ['"n"', "2"]
 
 
 def test_long_lists_of_pairs_come_in_small_blocks(

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from coverdex.search import Condition, Index, IndexEditor, InvalidQueryError, write_index
+from coverdex.search import (
+    Condition,
+    Index,
+    IndexEditor,
+    InvalidQueryError,
+    answering,
+    write_index,
+)
+from coverdex.search.nearest import Found
+from coverdex.search.snapshot import Snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +174,7 @@ def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:
         ("tempo>100", "no column 'tempo'; it has performance_id"),
         ("year>=long ago", "'long ago' is no value for 'year'"),
         ("year", "not a condition"),
+        ("", "not a condition"),
         ("year ~ 3", "not a condition"),
         ("artist==Artist 3", r"equality is a single =, and .* quotes"),
         ("year>==1900", "equality"),
@@ -187,6 +197,8 @@ def test_the_options_go_together(index: Index, catalogue: MadeUp) -> None:
 def test_filters_that_mean_nothing_are_refused(index: Index, where: Any, message: str) -> None:
     with pytest.raises(InvalidQueryError, match=message):
         index.search_by_id("P_1", where=where)
+    with pytest.raises(InvalidQueryError, match=message):
+        index.search(index.embedding("P_1"), where=where)
 
 
 @pytest.mark.parametrize(
@@ -305,3 +317,22 @@ def test_exact_mode_is_exact_where_the_index_is_not(catalogue: MadeUp, tmp_path:
     exact = [ids_of(found) for found in opened.search(queries, limit=10, exact=True)]
     assert rough != expected  # else this test shows nothing
     assert exact == expected
+
+
+def test_queries_for_which_many_rows_are_found_are_answered_in_small_batches(
+    index: Index, catalogue: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"limit": 30, "one_per_work": True}
+    whole = index.search(catalogue.embeddings, **options)
+    assert all(len(answer) == 30 for answer in whole)
+    nearest, found = Snapshot.nearest, []
+
+    def watched(*arguments: Any, **more: Any) -> Found:
+        found.append(nearest(*arguments, **more))
+        return found[-1]
+
+    monkeypatch.setattr(answering, "MOST_FOUND", 500)
+    monkeypatch.setattr(Snapshot, "nearest", watched)
+    assert index.search(catalogue.embeddings, **options) == whole
+    assert max(one.rows.shape[1] for one in found) == 120  # some had to ask for all there is
+    assert max(one.rows.size for one in found) <= 500

@@ -51,7 +51,13 @@ KINDS: dict[str, tuple[Any, Any, str | None]] = {
         [{"a": 1}],
         None,
     ),
-    "list with NaN": (pa.array([[float("nan")]] * 4), "[NaN]", "x!=null"),
+    "list with NaN": (pa.array([[float("nan"), 1.5]] * 4), [None, 1.5], "x!=null"),
+    "infinite in structs": (
+        pa.array([[{"a": [float("inf")], "b": "é"}]] * 4),
+        [{"a": [None], "b": "é"}],
+        "x!=null",
+    ),
+    "list of halves": (pa.array([[1.5]] * 4, pa.list_(pa.float16())), "[1.5]", "x!=null"),
     "map": (pa.array([[("k", b"\xff")]] * 4, MAP), '[["k", "ff"]]', None),
     "bytes": (pa.array([b"\xff"] * 4), "ff", "x=ff"),
     "span": (pa.array([timedelta(hours=1)] * 4), "1:00:00", None),
@@ -102,6 +108,44 @@ def test_metadata_of_every_kind(
         assert json.loads(rows["P_3"]) == held
     else:
         assert rows["P_3"] == ("" if held is None else str(held))
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
+def test_numbers_that_are_none_are_added_to_lists_of_numbers(
+    kind: pa.DataType, catalogue: MadeUp, tmp_path: Path
+) -> None:
+    table = pa.table({"performance_id": ["P_1"], "x": pa.array([[0.5, 1.5]], kind)})
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:1],
+        performances=table,
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    with IndexEditor(tmp_path / "i") as editor:
+        rows = [{"performance_id": "P_2", "x": [0.5, float("nan")]}]
+        editor.add(rows, catalogue.embeddings[1:2], encoder_id=ENCODER_ID)
+        assert editor.index.metadata("P_2")["x"] == [0.5, None]
+        editor.compact()
+        assert editor.index.schema.field("x").type == kind
+
+
+@pytest.mark.parametrize("column", ["performance_id", "title", "key"])
+def test_text_that_is_not_utf_8_is_refused(
+    column: str, catalogue: MadeUp, folder: Path, tmp_path: Path
+) -> None:
+    latin = pa.array([b"a", "café".encode("latin-1")], pa.binary()).view(pa.string())
+    table = pa.table({"performance_id": ["P_n", "P_m"], column: latin})
+    message = rf"column '{column}' has text that is not UTF-8, 'caf\\xe9'"
+    with pytest.raises(IndexFormatError, match=message):
+        MadeUp(catalogue.embeddings[:2], table).write(tmp_path / "new")
+    with (
+        IndexEditor(folder) as editor,
+        pytest.raises(IndexFormatError, match=message),
+    ):
+        editor.add(table, catalogue.embeddings[:2], encoder_id=ENCODER_ID)
+    assert len(Index.open(folder)) == len(catalogue.ids)
 
 
 def test_years_as_pandas_writes_them(catalogue: MadeUp, tmp_path: Path) -> None:

@@ -279,3 +279,16 @@ def test_the_same_vectors_give_the_same_structure(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert np.array_equal(built[0], built[1])
+
+
+def test_an_index_that_outgrew_its_memory_says_how_to_compact_it(tmp_path: Path) -> None:
+    catalogue = make_up(60)
+    catalogue.write(tmp_path / "i", memory=60 * 130)
+    more = make_up(240, seed=1)
+    rows = [{"performance_id": f"N_{i}"} for i in range(240)]
+    with IndexEditor(tmp_path / "i") as editor:
+        editor.add(rows, more.embeddings, encoder_id=ENCODER_ID)
+        with pytest.raises(IndexPlanError, match=r"outgrown .* 19200 bytes .* factory string"):
+            editor.compact()
+        assert len(editor.index) == 300
+        assert editor.compact(factory="SQ8").count == 300

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pyarrow as pa
@@ -46,3 +47,11 @@ def test_metadata_is_read_by_name() -> None:
     assert dict(RowMetadata(rows, 2)) == {"performance_id": "P_3", "year": 1964}
     with pytest.raises(KeyError):
         rows.value(0, "title")
+
+
+def test_metadata_can_be_sent_to_another_process() -> None:
+    rows = Rows(table(pa.array(["P_1", "P_2"])), [{"performance_id": "P_3", "year": 1964}])
+    for row in (1, 2):
+        metadata = RowMetadata(rows, row)
+        arrived = pickle.loads(pickle.dumps(metadata))
+        assert arrived == metadata == dict(arrived)

@@ -142,6 +142,10 @@ def test_attachments_come_under_the_index_checksums(catalogue: MadeUp, tmp_path:
             },
             "year",
         ),
+        (
+            lambda c: {"performances": c.performances.append_column("key", pa.nulls(120))},
+            "has two columns 'key'; rename one",
+        ),
         (lambda c: {"factory": "Flatt"}, "dimension 64: could not parse .* Flatt"),
         (lambda c: {"factory": "IVF500,Flat"}, "IVF500.*; give another .* Flat, or auto"),
         (lambda c: {"factory": "HNSW16,PQ16"}, "'HNSW16,PQ16' under another metric than the inner"),
@@ -154,6 +158,27 @@ def test_what_does_not_fit_together_is_refused(
 ) -> None:
     with pytest.raises(IndexFormatError, match=message):
         catalogue.write(tmp_path / "i", **change(catalogue))  # type: ignore[operator]
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"nprobe": 0}, "nprobe is 0; give a whole number, 1 or more"),
+        ({"nprobe": 2.5}, "nprobe is 2.5; give a whole"),
+        ({"nprobe": True}, "nprobe is True"),
+        ({"nprobe": 2**40}, "nprobe is"),
+        ({"nprobe": 2, "k_factor": "8"}, "k_factor is '8'; give a number, 1"),
+        ({"gap": float("nan")}, "gap is nan; give a number, 0"),
+        ({"efSearch": None}, "efSearch is None"),
+        ({"probes": 3}, "unknown search parameter 'probes'; give some of nprobe"),
+    ],
+)
+def test_what_an_index_could_not_be_asked_with_is_refused(
+    catalogue: MadeUp, tmp_path: Path, parameters: dict, message: str
+) -> None:
+    with pytest.raises(IndexFormatError, match=message):
+        catalogue.write(tmp_path / "i", factory="IVF4,Flat", search_parameters=parameters)
     assert names_in(tmp_path) == []
 
 
