@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..encoder.training.provenance import shortened
 from .encoder_speed import PLAIN, EncoderSpeed
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def encoder_speed_markdown(document: Mapping[str, Any], speeds: Sequence[Encoder
         "",
         f"{_caption(speeds)}. {document['encoder']} on {document['catalogue']}, best of "
         f"{document['rounds']} rounds. {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['system']}; commit {(environment['commit'] or 'none')[:12]}; {named}; "
+        f"{machine['system']}; commit {shortened(environment['commit'])}; {named}; "
         f"{environment['date'][:10]}.",
     ]
     return "\n".join(lines) + "\n"

@@ -18,6 +18,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from ..encoder.training.provenance import shortened
 from .drawing import make_folder
 from .robustness import RobustnessRow, as_markdown, draw
 
@@ -85,7 +86,7 @@ def write_figures(
 
 def _made_of(document: Mapping[str, Any]) -> str:
     environment = document["environment"]
-    machine, commit = environment["machine"], environment["commit"] or "none"
+    machine = environment["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
     parameters = [system["parameters"] for system in document["systems"]]
     encoders = ", ".join(each["encoder_id"] for each in parameters if "encoder_id" in each)
@@ -96,7 +97,7 @@ def _made_of(document: Mapping[str, Any]) -> str:
         f"`coverdex encoder evaluate {quote(document['catalogue'])}{named}{kind}{changed}`; "
         f"{encoders or 'no encoder'}; "
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
-        f"commit {commit[:12]}; {versions}; {environment['date'][:10]}.\n"
+        f"commit {shortened(environment['commit'])}; {versions}; {environment['date'][:10]}.\n"
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...encoder.training.provenance import shortened
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -128,9 +130,8 @@ class PartResult:
 def made_on(environment: Mapping[str, Any]) -> str:
     """Say in a line when, where and with what something was measured."""
     machine, versions = environment["machine"], environment["versions"]
-    commit = environment["commit"] or "no commit"
     named = ", ".join(f"{name} {number}" for name, number in versions.items())
     return (
         f"{environment['date'][:10]}, {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['system']}; commit {commit[:12]}; {named}"
+        f"{machine['system']}; commit {shortened(environment['commit'])}; {named}"
     )

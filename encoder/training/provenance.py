@@ -18,6 +18,8 @@ from typing import Any
 PACKAGES = ("coverdex", "torch", "numpy", "scipy", "h5py", "pyarrow", "safetensors")
 
 _CHUNK = 1 << 20
+#: What a commit ends with if tracked files differ from it.
+DIRTY = "-dirty"
 
 
 def sha256_of(path: Path) -> str:
@@ -66,7 +68,14 @@ def _commit_here() -> str | None:
     if head is None:
         return None
     changes = _git(root, "status", "--porcelain", "--untracked-files=no")
-    return head + ("-dirty" if changes else "")
+    return head + (DIRTY if changes else "")
+
+
+def shortened(commit: str | None) -> str:
+    """Write a commit for a caption: twelve digits, and whether what ran was not just that."""
+    if commit is None:
+        return "no commit"
+    return commit[:12] + (DIRTY if commit.endswith(DIRTY) else "")
 
 
 def versions() -> dict[str, str]:

@@ -47,3 +47,10 @@ def test_a_copy_has_the_commit_that_it_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert provenance.commit() == "0" * 40
     monkeypatch.delenv("COVERDEX_COMMIT")
     assert provenance.commit() == "1" * 40
+
+
+def test_a_commit_in_a_caption_keeps_that_it_was_changed() -> None:
+    whole = "0123456789abcdef" * 2 + "01234567"
+    assert provenance.shortened(whole) == "0123456789ab"
+    assert provenance.shortened(f"{whole}-dirty") == "0123456789ab-dirty"
+    assert provenance.shortened(None) == "no commit"
