@@ -19,7 +19,7 @@
     distances = false
 
 A system is ``2DFTM``, ``SiMPle``, ``Qmax``, ``Dmax``, the name of a shipped encoder or a checkpoint
-folder. The rows of a matrix stand in the order of the catalogue: sorted by performance id.
+folder; one that has the name of another system is written with a ``./`` before it. The rows of a matrix stand in the order of the catalogue: sorted by performance id.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
+from ...indexer.catalogue import DEMO, hides_demo
+from ..side_by_side import BASELINES
 from .names import file_name
 
 
@@ -124,7 +126,7 @@ def read_spec(path: str | Path) -> Spec:
     for name in ("catalogue", "ids", "training"):
         if name in content:
             content[name] = _beside(folder, content[name])
-    content["systems"] = tuple(_beside(folder, s) for s in systems)
+    content["systems"] = tuple(s if _is_known(s) else _beside(folder, s) for s in systems)
     rankings = content.get("rankings", [])
     if not isinstance(rankings, list):
         raise SpecError(f"rankings in {path} are tables: write [[rankings]]")
@@ -151,7 +153,16 @@ def _check_keys(content: Mapping[str, Any], known: set[str], where: str) -> None
         )
 
 
+def _is_known(system: str) -> bool:
+    """Tell whether a system is known by name: a folder so called, of results say, hides none."""
+    from ...encoder import shipped_checkpoints
+
+    baselines = {name.lower() for name in BASELINES}
+    return system.lower() in baselines or system in shipped_checkpoints()
+
+
 def _beside(folder: Path, name: str) -> str:
     """Make a path relative to the file; a name that is no file there (``demo``) stays."""
     beside = folder / name
-    return str(beside) if beside.exists() else name
+    is_there = hides_demo(beside) if name == DEMO else beside.exists()
+    return str(beside) if is_there else name

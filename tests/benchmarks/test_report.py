@@ -71,6 +71,23 @@ def test_spec_with_everything(tmp_path):
     assert spec.kind == "hpcp"
 
 
+@pytest.mark.parametrize("name", ["Qmax", "2dftm", "coverdex-64"])
+def test_a_folder_beside_the_spec_hides_no_system_of_its_name(tmp_path, name):
+    (tmp_path / name).mkdir()
+    spec = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['{name}']"))
+    assert spec.systems == (name,)
+    meant = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['./{name}']"))
+    assert meant.systems == (str(tmp_path / name),)
+
+
+def test_a_folder_beside_the_spec_hides_the_demo_catalogue_only_if_it_may_be_one(tmp_path):
+    text = "catalogue = 'demo'\nsystems = ['Qmax']"
+    (tmp_path / "demo").mkdir()
+    assert read_spec(written(tmp_path, text)).catalogue == "demo"
+    (tmp_path / "demo" / "P_1.h5").touch()
+    assert read_spec(written(tmp_path, text)).catalogue == str(tmp_path / "demo")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
