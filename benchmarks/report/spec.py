@@ -19,7 +19,8 @@
     distances = false
 
 A system is ``2DFTM``, ``SiMPle``, ``Qmax``, ``Dmax``, the name of a shipped encoder or a checkpoint
-folder; one that has the name of another system is written with a ``./`` before it. The rows of a matrix stand in the order of the catalogue: sorted by performance id.
+folder; one that has the name of another system is written with a ``./`` before it. The rows of a
+matrix stand in the order of the catalogue: sorted by performance id.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from ...encoder.errors import CoverdexError, NotFoundError
 from ...indexer.catalogue import DEMO, hides_demo
 from ..side_by_side import BASELINES
 from .names import file_name
+
+#: Bytes of a name that a file of every system can have, with its ending.
+_LONGEST_NAME = 240
 
 
 class SpecError(CoverdexError):
@@ -57,7 +61,7 @@ class Spec:
     ------
     SpecError
         If there is neither a system nor a ranking, or two have one name, or names of one file, or
-        there are ids and no protocol whose list they are.
+        one too long for a file, or there are ids and no protocol whose list they are.
     """
 
     catalogue: str
@@ -80,12 +84,12 @@ class Spec:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise where two systems could not be told apart in a report, or would have one file.
+    """Raise where two systems could not be told apart in a report, or have no file of their own.
 
     Raises
     ------
     SpecError
-        If two have one name, or names of one file.
+        If two have one name, or names of one file, or a name is too long for one.
     """
     if len(set(names)) != len(names):
         raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
@@ -94,6 +98,12 @@ def check_names(names: Sequence[str]) -> None:
             f"the names {', '.join(names)} differ only in what a file's name leaves out, and "
             "the report has a file for each; rename one"
         )
+    for name in names:
+        if len(file_name(name).encode()) > _LONGEST_NAME:
+            raise SpecError(
+                f"the name {name[:40]}... is too long for the file that the report has for each "
+                f"system; give one of {_LONGEST_NAME} bytes at most"
+            )
 
 
 def read_spec(path: str | Path) -> Spec:

@@ -110,6 +110,10 @@ def test_a_folder_beside_the_spec_hides_the_demo_catalogue_only_if_it_may_be_one
             "catalogue = 'demo'\nsystems = ['Qmax']\n[[rankings]]\nname = 'qmax!'\npath = 'y'",
             "differ only in",
         ),
+        (
+            f"catalogue = 'demo'\n[[rankings]]\nname = '{'x' * 241}'\npath = 'y'",
+            "x... is too long",
+        ),
     ],
 )
 def test_wrong_spec_is_refused(text, message, tmp_path):
@@ -432,6 +436,24 @@ def test_a_system_that_fails_does_not_cost_the_others(report, tmp_path, monkeypa
     assert [each["system"] for each in document["systems"]] == [s["system"] for s in before[1:]]
     for page in ("report.md", "report.html"):
         assert "2DFTM failed and is missing" in (tmp_path / "out" / page).read_text()
+
+
+def test_a_matrix_with_nan_does_not_cost_the_others(report, tmp_path):
+    matrix = np.random.default_rng(4).normal(size=(14, 14))
+    np.save(tmp_path / "whole.npy", matrix)
+    matrix[3, 5] = np.nan
+    np.save(tmp_path / "broken.npy", matrix)
+    rankings = "".join(
+        f"[[rankings]]\nname = '{name}'\npath = '{name}.npy'\n" for name in ("broken", "whole")
+    )
+    catalogue = f"catalogue = '{report.parent / 'catalogue.parquet'}'\n"
+    spec = written(tmp_path, f"{catalogue}systems = ['2DFTM']\n{rankings}")
+    results = run(read_spec(spec))
+    assert [outcome.name for outcome in results.outcomes] == ["2DFTM", "whole"]
+    assert "row 3 of the similarity matrix has NaN" in str(results.failed["broken"])
+    (tmp_path / "whole.npy").write_bytes((tmp_path / "broken.npy").read_bytes())
+    with pytest.raises(CoverdexError, match="NaN"):
+        run(read_spec(written(tmp_path, f"{catalogue}{rankings}")))
 
 
 def test_where_all_systems_fail_there_is_no_report(report, tmp_path, monkeypatch):
