@@ -138,6 +138,21 @@ def test_near_duplicates_across_blocks():
     assert found[0][2] == pytest.approx(1, abs=1e-4)
 
 
+def test_where_all_are_alike_no_more_pairs_are_named_than_a_report_holds():
+    names = [f"P_{i:03}" for i in range(500)]  # 124,750 pairs
+    vectors = np.full((500, 16), 0.25, dtype=np.float32)
+    found = near_duplicates_of(EmbeddingSimilarity(vectors), names)
+    assert len(found) == 100_000
+    known = [Known(name, name, None, "digest", vectors[0]) for name in names]
+    leakage = check_leakage(known, [Learnt("list", known)], near_duplicates=found)
+    assert len(leakage.duplicates) == 100_000
+    assert "100,000 or more pairs of equal chroma" in leakage.within
+    assert "100,000 or more pairs of nearly equal embeddings" in leakage.within
+    (shared,) = leakage.trainings
+    assert len(shared.shared_recordings) == len(shared.shared_embeddings) == 100_000
+    assert "100,000 or more recordings, 100,000 or more near-duplicate" in shared.verdict
+
+
 def test_training_lists_in_every_form(tmp_path):
     table = pa.table({"work_id": ["W_1"], "version_id": ["v1"], "title": ["Hurt"], "x": [1]})
     pq.write_table(table, tmp_path / "seeds.parquet")
