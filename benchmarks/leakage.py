@@ -320,4 +320,9 @@ def _by_title(known: Sequence[Known]) -> dict[str, set[str]]:
 
 def _title_key(title: str) -> str:
     """Letters and digits of a title without its article: lists may have no blanks in titles."""
-    return "".join(words[1:] if (words := title.split())[0] in _ARTICLES and words[1:] else words)
+    words = title.split()
+    if words[0] in _ARTICLES and words[1:]:
+        words = words[1:]
+    elif words[-1] == "the" and words[:-1]:  # "Man I Love, The", as lists are sorted
+        words = words[:-1]
+    return "".join(words)

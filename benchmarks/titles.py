@@ -52,7 +52,9 @@ def without_remarks(title: str) -> str:
     >>> without_remarks("Yesterday - Remastered 2009")
     'yesterday'
     """
-    kept = _BRACKETED.sub(_unless_remark, title)
+    kept, n_brackets = _BRACKETED.subn(_unless_remark, title)
+    while n_brackets:  # and those around them
+        kept, n_brackets = _BRACKETED.subn(_unless_remark, kept)
     kept = _GUESTS.sub("", kept)
     head, *tails = re.split(r"\s[-\u2013\u2014]\s", kept)
     kept = " ".join([head, *(tail for tail in tails if not REMARKS & set(words(tail)))])

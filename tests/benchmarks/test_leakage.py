@@ -99,6 +99,7 @@ def test_every_list_has_a_verdict_of_its_own():
         ("Caught Up In The Rapture", "Caught up in the Rapture (Live)"),
         ("oldsnuffshop", "The Old Snuff Shop"),
         ("The Kiss", "Kiss"),
+        ("The Man I Love", "Man I Love, The (Live)"),
     ],
 )
 def test_titles_are_compared_without_blanks_and_articles(listed, given):
