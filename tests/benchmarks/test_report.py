@@ -420,6 +420,19 @@ def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
     assert (compared["a"]["n_candidates"], compared["b"]["n_candidates"]) == (13, 12)
 
 
+def test_reports_on_works_of_other_sizes_are_marked(report, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(report, other)
+    name, table = read_query_table(other)
+    covers = table.column("n_covers").to_numpy() + (np.arange(len(table)) < 3)
+    at = table.column_names.index("n_covers")
+    changed = table.set_column(at, "n_covers", pa.array(covers))
+    pq.write_table(changed, other / "queries" / f"{name}.parquet")
+    result = CliRunner().invoke(benchmark, ["compare", str(report), str(other), "--json"])
+    assert "NOT COMPARABLE: 3 queries have more covers in one than in the other" in result.stderr
+    assert json.loads(result.stdout)["n_other_covers"] == 3
+
+
 def test_a_system_that_fails_does_not_cost_the_others(report, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise CoverdexError("too little memory")
