@@ -187,6 +187,20 @@ def test_a_catalogue_that_was_trained_on_is_read_as_the_kind_that_is_evaluated(t
     assert document["trainings"][0]["shared_recordings"] == [["P_1", "P_1"]]
 
 
+def test_ids_that_are_numbers_with_gaps_among_them_are_the_same_ids(tmp_path):
+    table = pa.table({"work_id": [12.0, None, float("nan"), 1.5], "track_id": [7.0, 8.0, 9.0, 1e3]})
+    pq.write_table(table, tmp_path / "list.parquet")
+    known = read_training_list(tmp_path / "list.parquet").performances
+    assert [k.work_id for k in known] == ["12", None, None, "1.5"]
+    assert [k.performance_id for k in known] == ["7", "8", "9", "1000"]
+
+
+def test_a_blank_id_gives_way_to_one_of_another_column(tmp_path):
+    (tmp_path / "list.csv").write_text("work_id,performance_id,track_id\nW_1,,P_7\n")
+    (known,) = read_training_list(tmp_path / "list.csv").performances
+    assert known.performance_id == "P_7"
+
+
 def test_what_looks_like_numbers_in_a_training_list_is_text(tmp_path):
     (tmp_path / "list.csv").write_text("work_id,performance_id,title\n0012,007,1999\n0013,1e3,22\n")
     assert read_training_list(tmp_path / "list.csv").performances == [
