@@ -118,7 +118,7 @@ def read_spec(path: str | Path) -> Spec:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark it
     except FileNotFoundError:
         raise NotFoundError(f"no specification {path}; give a TOML file") from None
     except (ValueError, OSError) as error:

@@ -121,6 +121,12 @@ def test_wrong_spec_is_refused(text, message, tmp_path):
         read_spec(written(tmp_path, text))
 
 
+def test_a_spec_may_begin_with_the_mark_that_editors_write(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text("catalogue = 'demo'\nsystems = ['Qmax']", encoding="utf-8-sig")
+    assert read_spec(path).systems == ("Qmax",)
+
+
 def test_spec_that_is_not_there(tmp_path):
     with pytest.raises(NotFoundError):
         read_spec(tmp_path / "none.toml")
