@@ -8,14 +8,15 @@ more. Pairs in which a title or an artist is unknown are left out of the share, 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .titles import SIMILAR, TitleSpace, plain, without_remarks
+from .titles import TitleSpace, plain, without_remarks
 
 if TYPE_CHECKING:
     from ..indexer import PerformanceRecord
@@ -68,6 +69,23 @@ class Spread:
             return None
         low, q1, median, q3, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
         return cls(len(values), low, q1, median, float(np.mean(values)), q3, high)
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[int, int]) -> Spread | None:
+        """Describe values of which each comes so many times; None if there are none."""
+        if not counts:
+            return None
+        values = np.array(sorted(counts), dtype=np.float64)
+        ends = np.cumsum([counts[value] for value in sorted(counts)])
+        n = int(ends[-1])
+        places = np.array([0, 0.25, 0.5, 0.75, 1]) * (n - 1)  # interpolated, as numpy does
+        below, above = (
+            values[np.searchsorted(ends, whole, "right")]
+            for whole in (np.floor(places), np.ceil(places))
+        )
+        low, q1, median, q3, high = (below + (above - below) * (places % 1)).tolist()
+        total = sum(value * count for value, count in counts.items())
+        return cls(n, low, q1, median, total / n, q3, high)
 
 
 @dataclass(frozen=True)
@@ -136,28 +154,25 @@ def describe(
         Performances that could not be read.
     """
     works = works_of(records)
-    pairs = list(pairs_of_covers(works))
-    artists = [(plain(a.artist), plain(b.artist)) for a, b in pairs if a.artist and b.artist]
-    apart = [abs(a.year - b.year) for a, b in pairs if a.year is not None and b.year is not None]
+    n_pairs = sum(math.comb(len(performances), 2) for performances in works)
+    artists = [[plain(p.artist) for p in performances if p.artist] for performances in works]
+    n_artists = sum(math.comb(len(known), 2) for known in artists)
     seconds = list((durations or {}).values())
     return DatasetDescription(
         n_performances=len(records),
         n_works=len(works),
-        n_pairs=len(pairs),
+        n_pairs=n_pairs,
         works_by_size=dict(sorted(Counter(map(len, works)).items())),
-        titles=title_shares(records, pairs),
-        same_artist=_share([a == b for a, b in artists]) if artists else None,
-        n_artist_unknown=len(pairs) - len(artists),
+        titles=title_shares(works),
+        same_artist=sum(map(_equal_pairs, artists)) / n_artists if n_artists else None,
+        n_artist_unknown=n_pairs - n_artists,
         years=Spread.of([r.year for r in records if r.year is not None]),
-        years_apart=Spread.of(apart),
+        years_apart=Spread.of_counts(years_apart(works)),
         durations=Spread.of(seconds),
         hours=sum(seconds) / 3600 if seconds else None,
         missing={c: sum(getattr(r, c) is None for r in records) for c in COLUMNS},
         rejected=rejected,
     )
-
-
-Pair = tuple["PerformanceRecord", "PerformanceRecord"]
 
 
 def works_of(records: Sequence[PerformanceRecord]) -> list[list[PerformanceRecord]]:
@@ -172,30 +187,40 @@ def works_of(records: Sequence[PerformanceRecord]) -> list[list[PerformanceRecor
     return [*known.values(), *alone]
 
 
-def pairs_of_covers(works: Sequence[Sequence[PerformanceRecord]]) -> Iterator[Pair]:
-    """Give every two performances of one work, once."""
+def years_apart(works: Sequence[Sequence[PerformanceRecord]]) -> Counter[int]:
+    """Count the pairs of covers by the years between the two."""
+    apart: Counter[int] = Counter()
     for performances in works:
-        yield from itertools.combinations(performances, 2)
+        years = Counter(p.year for p in performances if p.year is not None)
+        for (one, n_one), (other, n_other) in itertools.combinations(years.items(), 2):
+            apart[abs(one - other)] += n_one * n_other
+        apart[0] += sum(math.comb(n, 2) for n in years.values())
+    return +apart
 
 
-def title_shares(records: Sequence[PerformanceRecord], pairs: Sequence[Pair]) -> TitleShares:
-    """Compare the titles of pairs of covers; ``records`` say how rare a word is."""
-    space = TitleSpace(record.title for record in records if record.title)
-    titles = [(a.title, b.title) for a, b in pairs if a.title and b.title]
-    cosines = [space.similarity(a, b) for a, b in titles]
+def title_shares(works: Sequence[Sequence[PerformanceRecord]]) -> TitleShares:
+    """Compare the titles of covers; those of all works say how rare a word is."""
+    titles = [[p.title for p in performances if p.title] for performances in works]
+    space = TitleSpace(title for known in titles for title in known)
+    n_pairs = sum(math.comb(len(known), 2) for known in titles)
+    n_in_all = sum(math.comb(len(performances), 2) for performances in works)
+    compared = [space.pairs(known) for known in titles]
+    each = max(1, n_pairs)
     return TitleShares(
-        n_pairs=len(titles),
-        n_unknown=len(pairs) - len(titles),
-        same=_share([plain(a) == plain(b) for a, b in titles]),
-        same_without_remarks=_share([_same_work_by_title(a, b) for a, b in titles]),
-        similar=_share([cosine >= SIMILAR for cosine in cosines]),
-        mean_cosine=float(np.mean(cosines)) if cosines else 0.0,
+        n_pairs=n_pairs,
+        n_unknown=n_in_all - n_pairs,
+        same=sum(_equal_pairs(map(plain, known)) for known in titles) / each,
+        same_without_remarks=sum(_equal_pairs(map(_name_of, known)) for known in titles) / each,
+        similar=sum(n_similar for n_similar, _ in compared) / each,
+        mean_cosine=sum(total for _, total in compared) / each,
     )
 
 
-def _same_work_by_title(one: str, other: str) -> bool:
-    return plain(one) == plain(other) or without_remarks(one) == without_remarks(other)
+def _name_of(title: str) -> str:
+    """Give the words that name the work; of a title without words, such as ``???``, all."""
+    return without_remarks(plain(title)) or plain(title)
 
 
-def _share(truths: Sequence[bool]) -> float:
-    return float(np.mean(truths)) if truths else 0.0
+def _equal_pairs(keys: Iterable[str]) -> int:
+    """Count the pairs of equal ones, without forming pairs: a work may have thousands."""
+    return sum(math.comb(n, 2) for n in Counter(keys).values())

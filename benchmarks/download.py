@@ -13,6 +13,7 @@ an interrupted download anew, which over 17 GB never ends on a bad line; here
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import shutil
@@ -115,8 +116,8 @@ def download_datacos(
     NotFoundError
         No such part.
     DownloadError
-        No network, a refusing server, or a checksum that does not fit. What has arrived is kept and
-        the next call goes on from there.
+        No network, a refusing server, a full disk, or a checksum that does not fit. What has
+        arrived is kept and the next call goes on from there.
     """
     known = datacos_archives() if archives is None else archives
     unknown = [part for part in parts if part not in known]
@@ -150,6 +151,11 @@ def fetch(archive: Archive, folder: Path, *, progress: DownloadProgress | None =
     try:
         _fetch_rest(archive, part, progress)
     except (OSError, http.client.HTTPException) as error:
+        if _is_of_the_disk(error):
+            raise DownloadError(
+                f"{part} cannot be written: {error}; once it can, call again, it goes on from the "
+                f"{_size(part):,} bytes that are there"
+            ) from error
         reason = getattr(error, "reason", None) or error
         raise DownloadError(
             f"could not download {archive.filename}: {reason}; check the network and call again, "
@@ -165,7 +171,8 @@ def unpack(path: Path, folder: Path) -> None:
     Raises
     ------
     DownloadError
-        The file is no zip archive, or holds something else than ``folder``.
+        The file is no zip archive, or the disk has no room for what is in it. Nothing is left of
+        what was unpacked; the archive is.
     """
     unfinished = folder.with_name(folder.name + ".unpacking")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -175,6 +182,12 @@ def unpack(path: Path, folder: Path) -> None:
     except zipfile.BadZipFile as error:
         raise DownloadError(
             f"{path} is no zip archive: {error}; delete it and call again"
+        ) from error
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise DownloadError(
+            f"{path} cannot be unpacked to {folder}: {error}; the archive is kept, call again once "
+            "there is room"
         ) from error
     # The archives hold one folder of their own name; files without one are taken as its contents.
     inner = unfinished / folder.name
@@ -210,6 +223,13 @@ def _fetch_rest(archive: Archive, part: Path, progress: DownloadProgress | None)
                     progress(archive.filename, there, total)
     if total is not None and there < total:
         raise http.client.IncompleteRead(b"", total - there)
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Tell what the file refused from what the network did, whose errors name no file."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return False
+    return error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _check(path: Path, archive: Archive) -> None:

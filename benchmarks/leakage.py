@@ -11,12 +11,14 @@ looks for
 
 Within the catalogue it looks for recordings that are in it twice, by their chroma and by embeddings
 that nearly agree, and for one title under several works, which is how cliques that belong together
-show. Ids mean something only within one source of ids; names and recordings always do.
+show. Ids mean something only within one source of ids; names and recordings always do. Of pairs of
+recordings no more than 100,000 of each kind are listed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .near_duplicates import NEAR_DUPLICATE
+from .near_duplicates import MOST_PAIRS, NEAR_DUPLICATE, counted
 from .titles import without_remarks
 
 if TYPE_CHECKING:
@@ -120,13 +122,13 @@ class SharedWithTraining:
     def verdict(self) -> str:
         """One line."""
         found = {
-            "works": len(self.shared_works),
-            "performances": len(self.shared_performances),
-            "recordings": len(self.shared_recordings),
-            "near-duplicate recordings": len(self.shared_embeddings),
-            "titles": len(self.shared_titles),
+            "works": f"{len(self.shared_works):,}",
+            "performances": f"{len(self.shared_performances):,}",
+            "recordings": counted(self.shared_recordings),
+            "near-duplicate recordings": counted(self.shared_embeddings),
+            "titles": f"{len(self.shared_titles):,}",
         }
-        named = [f"{count:,} {what}" for what, count in found.items() if count]
+        named = [f"{count} {what}" for what, count in found.items() if count != "0"]
         text = f"shares {', '.join(named)}" if named else "nothing found that is shared"
         listed = f"{self.n_training:,} performances"
         more = "" if self.complete else ", a list that is not complete"
@@ -180,8 +182,8 @@ class Leakage:
     def within(self) -> str:
         """One line on the catalogue itself: what is in it twice, and what was not compared."""
         found = {
-            "chroma": f"{len(self.duplicates):,} pairs of equal chroma",
-            "embeddings": f"{len(self.near_duplicates):,} pairs of nearly equal embeddings",
+            "chroma": f"{counted(self.duplicates)} pairs of equal chroma",
+            "embeddings": f"{counted(self.near_duplicates)} pairs of nearly equal embeddings",
             "titles": f"{len(self.titles_of_several_works):,} titles of several works",
         }
         parts = [text for what, text in found.items() if what in self.compared]
@@ -226,11 +228,10 @@ def check_leakage(
     return Leakage(
         trainings=[_shared_with(catalogue, learnt) for learnt in trainings],
         unknown=sorted(unknown),
-        duplicates=sorted(
-            (names[i], other)
+        duplicates=_sorted_pairs(
+            pair
             for names in map(sorted, _by_digest(catalogue).values())
-            for i in range(len(names))
-            for other in names[i + 1 :]
+            for pair in itertools.combinations(names, 2)
         ),
         near_duplicates=sorted(near_duplicates or ()),
         titles_of_several_works=sorted(
@@ -252,7 +253,7 @@ def _shared_with(catalogue: Sequence[Known], learnt: Learnt) -> SharedWithTraini
         complete=learnt.complete,
         shared_works=_shared(catalogue, seen, "work_id"),
         shared_performances=_shared(catalogue, seen, "performance_id"),
-        shared_recordings=sorted(
+        shared_recordings=_sorted_pairs(
             (there, here)
             for digest in ours.keys() & theirs.keys()
             for there in theirs[digest]
@@ -261,6 +262,10 @@ def _shared_with(catalogue: Sequence[Known], learnt: Learnt) -> SharedWithTraini
         shared_embeddings=_embedded_alike(seen, catalogue),
         shared_titles=sorted(t for t in _by_title(catalogue) if _title_key(t) in titles),
     )
+
+
+def _sorted_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(itertools.islice(pairs, MOST_PAIRS))
 
 
 def chroma_digest(chroma: Chroma) -> str:
@@ -278,14 +283,16 @@ def _embedded_alike(
     if not there or not here:
         return []
     ours = np.stack([k.embedding for k in here if k.embedding is not None])
-    found = []
+    found: list[tuple[str, str, float]] = []
     for known in there:
         assert known.embedding is not None
         cosines = ours @ known.embedding
         for at in np.flatnonzero(cosines >= NEAR_DUPLICATE).tolist():
             pair = (known.performance_id or "?", here[at].performance_id or "?")
             found.append((*pair, float(cosines[at])))
-    return sorted(found)
+        if len(found) >= MOST_PAIRS:
+            break
+    return sorted(found[:MOST_PAIRS])
 
 
 def _shared(one: Sequence[Known], other: Sequence[Known], name: str) -> list[str]:
@@ -313,4 +320,9 @@ def _by_title(known: Sequence[Known]) -> dict[str, set[str]]:
 
 def _title_key(title: str) -> str:
     """Letters and digits of a title without its article: lists may have no blanks in titles."""
-    return "".join(words[1:] if (words := title.split())[0] in _ARTICLES and words[1:] else words)
+    words = title.split()
+    if words[0] in _ARTICLES and words[1:]:
+        words = words[1:]
+    elif words[-1] == "the" and words[:-1]:  # "Man I Love, The", as lists are sorted
+        words = words[:-1]
+    return "".join(words)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Embeddings that agree to this cosine are taken for one recording.
 NEAR_DUPLICATE = 0.999
+#: Pairs that are named of each kind. An encoder that gives all performances one embedding has as
+#: many as a catalogue has pairs: 112 million in Da-TACOS, which no report holds.
+MOST_PAIRS = 100_000
 
 _BLOCK = 256
 
@@ -36,8 +39,8 @@ def near_duplicates_among(known: Sequence[Known]) -> list[tuple[str, str, float]
 def near_duplicates_of(
     source: SimilaritySource, performances: Sequence[str], *, threshold: float = NEAR_DUPLICATE
 ) -> list[tuple[str, str, float]]:
-    """Find pairs of performances whose similarity reaches ``threshold``."""
-    found = []
+    """Find pairs of performances whose similarity reaches ``threshold``, the first 100,000."""
+    found: list[tuple[str, str, float]] = []
     for start in range(0, source.n, _BLOCK):
         which = np.arange(start, min(start + _BLOCK, source.n))
         block = source.rows(which)
@@ -46,4 +49,11 @@ def near_duplicates_of(
             if start + row < column:
                 pair = sorted((performances[start + row], performances[column]))
                 found.append((pair[0], pair[1], float(block[row, column])))
+                if len(found) == MOST_PAIRS:
+                    return found
     return found
+
+
+def counted(listed: Sequence[object]) -> str:
+    """Write how many pairs there are, of which no more than :data:`MOST_PAIRS` are listed."""
+    return f"{len(listed):,}" + (" or more" if len(listed) >= MOST_PAIRS else "")

@@ -39,20 +39,20 @@ class SimilarityProfile:
         precision because scores of a run may be, and must not tie here where they don't there.
     others : array, float64
         Similarities to other candidates: a sample, the same number for each query.
-    occurrences : array, shape (n,), int64
-        How many queries have each performance among their first 10.
+    occurrences : array, shape (n,), float64
+        How many queries have each performance among their first 10, expected where candidates tie.
     """
 
     covers: NDArray[np.float64]
     others: NDArray[np.float64]
-    occurrences: NDArray[np.int64]
+    occurrences: NDArray[np.float64]
 
     @property
     def hubness(self) -> float:
-        """Skewness of the k-occurrences; 0 if they are all the same."""
+        """Skewness of the k-occurrences; 0 if they are all the same but for rounding."""
         centred = self.occurrences - self.occurrences.mean()
         deviation = float(np.sqrt((centred**2).mean()))
-        return float((centred**3).mean() / deviation**3) if deviation > 0 else 0.0
+        return float((centred**3).mean() / deviation**3) if deviation > 1e-9 else 0.0
 
     @property
     def share_never_near(self) -> float:
@@ -83,14 +83,14 @@ def similarity_profile(
     source : SimilaritySource
     cliques : Cliques
     k : int
-        Neighbours that are counted; a tie at the k-th place goes to whatever comes out first.
+        Neighbours that are counted; candidates that tie at the k-th place share what is left of it.
     seed : int
         Of the sample of non-covers.
     """
     rng = np.random.default_rng(seed)
     queries = cliques.queries
     per_query = max(1, N_OTHERS // max(1, queries.size))
-    occurrences = np.zeros(source.n, dtype=np.int64)
+    occurrences = np.zeros(source.n)
     covers: list[NDArray[np.float64]] = []
     others: list[NDArray[np.float64]] = []
     step = max(1, _BLOCK_BYTES // (4 * max(1, source.n)))
@@ -107,15 +107,19 @@ def similarity_profile(
                 if candidates.size
                 else row[:0].astype(np.float64)
             )
-            occurrences[_nearest(row, int(query), k)] += 1
+            occurrences += _nearness(row, int(query), k)
     joined = [np.concatenate(x) if x else np.empty(0, np.float64) for x in (covers, others)]
     return SimilarityProfile(joined[0], joined[1], occurrences)
 
 
-def _nearest(row: NDArray[Any], query: int, k: int) -> NDArray[np.int64]:
-    others = np.delete(np.arange(row.size), query)
-    values = row[others]
-    if others.size <= k:
-        return others
+def _nearness(row: NDArray[Any], query: int, k: int) -> NDArray[np.float64]:
+    """Give 1 for those above the k-th candidate, (n,); those tied there share the places left."""
+    values = np.delete(row, query)
     # The last k, not the first of the negatives: unsigned numbers have none.
-    return np.asarray(others[np.argpartition(values, -k)[-k:]], np.int64)
+    at = max(0, values.size - k)
+    last = np.partition(values, at)[at] if values.size else 0
+    above, tied = row > last, row == last
+    above[query] = tied[query] = False
+    near = above.astype(np.float64)
+    near[tied] = (min(k, values.size) - above.sum()) / max(1, tied.sum())
+    return near

@@ -16,8 +16,10 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 #: Words that tell about a performance or a release, not about the work.
 _REMARKS = """
@@ -50,7 +52,9 @@ def without_remarks(title: str) -> str:
     >>> without_remarks("Yesterday - Remastered 2009")
     'yesterday'
     """
-    kept = _BRACKETED.sub(_unless_remark, title)
+    kept, n_brackets = _BRACKETED.subn(_unless_remark, title)
+    while n_brackets:  # and those around them
+        kept, n_brackets = _BRACKETED.subn(_unless_remark, kept)
     kept = _GUESTS.sub("", kept)
     head, *tails = re.split(r"\s[-\u2013\u2014]\s", kept)
     kept = " ".join([head, *(tail for tail in tails if not REMARKS & set(words(tail)))])
@@ -97,6 +101,38 @@ class TitleSpace:
         """Cosine of two titles, 0 (no word in common) to 1."""
         left, right = self.vector(one), self.vector(other)
         return min(1.0, sum(weight * right.get(word, 0.0) for word, weight in left.items()))
+
+    def pairs(self, titles: Sequence[str]) -> tuple[int, float]:
+        """Compare every two titles.
+
+        Parameters
+        ----------
+        titles : sequence of n str
+            The memory grows with n, not with the n (n - 1) / 2 pairs.
+
+        Returns
+        -------
+        n_similar : int
+            Pairs whose cosine is :data:`SIMILAR` or more.
+        total : float
+            Sum of the cosines of all pairs.
+        """
+        vectors = [self.vector(title) for title in titles]
+        having: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for at, vector in enumerate(vectors):
+            for word, weight in vector.items():
+                having[word].append((at, weight))
+        columns = {word: np.array(found).T for word, found in having.items()}
+        places = {word: column[0].astype(np.int64) for word, column in columns.items()}
+        n_similar, total = 0, 0.0
+        for at, vector in enumerate(vectors):
+            cosines = np.zeros(at)  # with the titles before it
+            for word, weight in vector.items():
+                before = int(np.searchsorted(places[word], at))
+                cosines[places[word][:before]] += weight * columns[word][1, :before]
+            n_similar += int(np.count_nonzero(cosines >= SIMILAR))
+            total += float(cosines.sum())
+        return n_similar, total
 
     def _idf(self, n_titles: int) -> float:
         return math.log((1 + self._n) / (1 + n_titles)) + 1

@@ -150,9 +150,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _known(row: Mapping[str, Any]) -> Known:
     ids = (_text(row.get(name)) for name in ("performance_id", "version_id", "track_id"))
-    own = next((value for value in ids if value is not None), None)
+    own = next((value for value in ids if value), None)
     return Known(own, _text(row["work_id"]), _text(row.get("title")))
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    if value is None or value != value:
+        return None
+    # Numbers that have gaps among them are kept as 12.0 by pandas, and mean the id 12.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

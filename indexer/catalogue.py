@@ -176,7 +176,7 @@ def open_catalogue(
         raise CoverdexError(
             f"chroma kind is {kind!r}; give one of {', '.join(ChromaKind)}"
         ) from None
-    if str(path) == DEMO and not _hides_demo(Path(DEMO)):
+    if str(path) == DEMO and not hides_demo(Path(DEMO)):
         path = demo_catalogue_path()
     try:
         return _opened(Path(path), kind, subset, metadata)
@@ -239,7 +239,7 @@ def _refuse_options_of_datacos(
         raise CoverdexError(f"{what_it_is}; subset and metadata are for Da-TACOS folders")
 
 
-def _hides_demo(here: Path) -> bool:
+def hides_demo(here: Path) -> bool:
     """Tell whether something called ``demo`` may be what is meant by the name.
 
     A folder without anything that Coverdex reads or writes is not, which is said: what it holds may

@@ -95,6 +95,12 @@ def compare(
             "with fewer candidates every figure looks better; compare runs on one catalogue",
             file=sys.stderr,
         )
+    elif compared.n_other_covers:
+        print(
+            f"NOT COMPARABLE: {compared.n_other_covers:,} queries have more covers in one than in "
+            "the other; compare runs on one catalogue",
+            file=sys.stderr,
+        )
     if as_json:
         document = {
             "a": {"report": str(a), "system": name_a, "n_candidates": n_a},

@@ -80,12 +80,15 @@ class Comparison:
         Queries that both have.
     n_only_a, n_only_b : int
         Queries that are left out because one of the two lacks them.
+    n_other_covers : int
+        Queries that have more covers in one than in the other: the catalogues are not the same.
     """
 
     differences: dict[str, Difference]
     n_queries: int
     n_only_a: int
     n_only_b: int
+    n_other_covers: int = 0
 
     def summary(self) -> dict[str, Any]:
         """Give all for JSON."""
@@ -93,6 +96,7 @@ class Comparison:
             "n_queries": self.n_queries,
             "n_only_a": self.n_only_a,
             "n_only_b": self.n_only_b,
+            "n_other_covers": self.n_other_covers,
             **{name: difference.summary() for name, difference in self.differences.items()},
         }
 
@@ -121,7 +125,16 @@ def compare(a: pa.Table, b: pa.Table) -> Comparison:
         )
         for name, (column, larger) in COMPARED.items()
     }
-    return Comparison(differences, len(both), len(rows_a) - len(both), len(rows_b) - len(both))
+    covers_a, covers_b = (
+        table.column("n_covers").to_numpy()[at] for table, at in ((a, at_a), (b, at_b))
+    )
+    return Comparison(
+        differences,
+        len(both),
+        len(rows_a) - len(both),
+        len(rows_b) - len(both),
+        int((covers_a != covers_b).sum()),
+    )
 
 
 def difference_of(

@@ -158,7 +158,8 @@ def _what(results: Results) -> str:
     if results.n_rejected:
         text += f"; {results.n_rejected:,} could not be read and are left out"
     if results.failed:
-        text += f"; {', '.join(results.failed)} failed and is missing"
+        are = "are" if len(results.failed) > 1 else "is"
+        text += f"; {', '.join(results.failed)} failed and {are} missing"
     return text
 
 

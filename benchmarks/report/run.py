@@ -116,7 +116,7 @@ class Results:
     rejections : list of Rejection
         What could not be read, and why.
     failed : dict of str to Exception
-        Systems that ended in an error, which have no outcome; those beside them do.
+        Systems and rankings that ended in an error, without outcome; those beside them have one.
     """
 
     spec: Spec
@@ -132,7 +132,7 @@ class Results:
 
 
 def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
-    """Run a benchmark. A system that fails is left out: others have taken hours, or will.
+    """Run a benchmark. What fails is left out, systems and rankings: others have taken hours.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         If something named does not exist or does not fit the catalogue, or no work of it has two
         performances.
     Exception
-        What a system has raised, if there is nothing else to report.
+        What a system or a ranking has raised, if there is nothing else to report.
     """
     from ...indexer import open_catalogue
 
@@ -184,27 +184,31 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
                 start = time.perf_counter()
                 matrix = MatrixSimilarity(system.similarity_matrix(chromas, progress=progress))
                 seconds = time.perf_counter() - start
+            outcomes.append(_outcome(name, system.parameters, matrix, listed, seconds))
         except Exception as error:
             failed[name] = error
             continue
         if isinstance(system, EncoderSystem) and duplicates is None:
             duplicates = near_duplicates_of(matrix, listed.performances)
-        outcomes.append(_outcome(name, system.parameters, matrix, listed, seconds))
     learnt = {
         name: learnt_by(system.encoder.checkpoint)
         for system, name in zip(systems, names, strict=True)
         if isinstance(system, EncoderSystem) and name not in failed
     }
-    if failed and len(failed) == len(systems) and not rankings:
-        raise next(iter(failed.values()))
     for ranking, opened in rankings:
+        parameters = {"path": ranking.path, "encoder_id": opened.encoder_id}
+        try:
+            outcome = _outcome(ranking.name, parameters, opened.source, listed, None)
+        except Exception as error:  # a NaN, which is found where the matrix is read
+            failed[ranking.name] = error
+            continue
         learnt[ranking.name] = learnt_by_ranking(opened)
         if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(opened.source, listed.performances)
-        parameters = {"path": ranking.path, "encoder_id": opened.encoder_id}
-        outcome = _outcome(ranking.name, parameters, opened.source, listed, None)
         ordered = share_listed(opened, outcome.evaluation.queries)
         outcomes.append(replace(outcome, share_listed=ordered))
+    if not outcomes:
+        raise next(iter(failed.values()))
     known = (
         [Known.of(record, chroma, embed) for record, chroma in readings]
         if readings

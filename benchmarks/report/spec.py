@@ -19,7 +19,8 @@
     distances = false
 
 A system is ``2DFTM``, ``SiMPle``, ``Qmax``, ``Dmax``, the name of a shipped encoder or a checkpoint
-folder. The rows of a matrix stand in the order of the catalogue: sorted by performance id.
+folder; one that has the name of another system is written with a ``./`` before it. The rows of a
+matrix stand in the order of the catalogue: sorted by performance id.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ from pathlib import Path
 from typing import Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
+from ...indexer.catalogue import DEMO, hides_demo
+from ..side_by_side import BASELINES
 from .names import file_name
+
+#: Bytes of a name that a file of every system can have, with its ending.
+_LONGEST_NAME = 240
 
 
 class SpecError(CoverdexError):
@@ -55,7 +61,7 @@ class Spec:
     ------
     SpecError
         If there is neither a system nor a ranking, or two have one name, or names of one file, or
-        there are ids and no protocol whose list they are.
+        one too long for a file, or there are ids and no protocol whose list they are.
     """
 
     catalogue: str
@@ -78,12 +84,12 @@ class Spec:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise where two systems could not be told apart in a report, or would have one file.
+    """Raise where two systems could not be told apart in a report, or have no file of their own.
 
     Raises
     ------
     SpecError
-        If two have one name, or names of one file.
+        If two have one name, or names of one file, or a name is too long for one.
     """
     if len(set(names)) != len(names):
         raise SpecError(f"two systems have one name among {', '.join(names)}; rename one")
@@ -92,6 +98,12 @@ def check_names(names: Sequence[str]) -> None:
             f"the names {', '.join(names)} differ only in what a file's name leaves out, and "
             "the report has a file for each; rename one"
         )
+    for name in names:
+        if len(file_name(name).encode()) > _LONGEST_NAME:
+            raise SpecError(
+                f"the name {name[:40]}... is too long for the file that the report has for each "
+                f"system; give one of {_LONGEST_NAME} bytes at most"
+            )
 
 
 def read_spec(path: str | Path) -> Spec:
@@ -106,7 +118,7 @@ def read_spec(path: str | Path) -> Spec:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors mark it
     except FileNotFoundError:
         raise NotFoundError(f"no specification {path}; give a TOML file") from None
     except (ValueError, OSError) as error:
@@ -124,7 +136,7 @@ def read_spec(path: str | Path) -> Spec:
     for name in ("catalogue", "ids", "training"):
         if name in content:
             content[name] = _beside(folder, content[name])
-    content["systems"] = tuple(_beside(folder, s) for s in systems)
+    content["systems"] = tuple(s if _is_known(s) else _beside(folder, s) for s in systems)
     rankings = content.get("rankings", [])
     if not isinstance(rankings, list):
         raise SpecError(f"rankings in {path} are tables: write [[rankings]]")
@@ -151,7 +163,16 @@ def _check_keys(content: Mapping[str, Any], known: set[str], where: str) -> None
         )
 
 
+def _is_known(system: str) -> bool:
+    """Tell whether a system is known by name: a folder so called, of results say, hides none."""
+    from ...encoder import shipped_checkpoints
+
+    baselines = {name.lower() for name in BASELINES}
+    return system.lower() in baselines or system in shipped_checkpoints()
+
+
 def _beside(folder: Path, name: str) -> str:
     """Make a path relative to the file; a name that is no file there (``demo``) stays."""
     beside = folder / name
-    return str(beside) if beside.exists() else name
+    is_there = hides_demo(beside) if name == DEMO else beside.exists()
+    return str(beside) if is_there else name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from coverdex.benchmarks.commands import datasets
 from coverdex.benchmarks.dataset_description import Spread, describe
 from coverdex.benchmarks.dataset_figures import draw_chroma, from_c_to_b, scaled_per_track
 from coverdex.benchmarks.dataset_reading import read_track
+from coverdex.benchmarks.titles import TitleSpace, plain, without_remarks
 from coverdex.encoder.chroma import PITCH_CLASSES, Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import PerformanceRecord, open_catalogue, write_parquet_catalogue
@@ -44,6 +47,54 @@ def test_numbers_of_a_small_catalogue():
     assert d.durations is not None
     assert d.durations.mean == 150
     assert d.hours == pytest.approx(300 / 3600)
+
+
+def test_pairs_of_a_large_work_are_counted_as_one_by_one():
+    rng = np.random.default_rng(1)
+    words = ["the", "rain", "song", "sea", "live", "blue"]
+    work = [
+        PerformanceRecord(
+            f"P_{i:02}",
+            "W_1",
+            " ".join(rng.choice(words, rng.integers(1, 4))),
+            str(rng.choice(["A", "a", "B"])),
+            year=int(rng.integers(1990, 1996)),
+        )
+        for i in range(40)
+    ]
+    pairs = list(itertools.combinations(work, 2))
+    titles = [(a.title or "", b.title or "") for a, b in pairs]
+    space = TitleSpace(p.title or "" for p in work)
+    cosines = np.array([space.similarity(*pair) for pair in titles])
+    d = describe(work)
+    assert d.titles.n_pairs == len(pairs) == 780
+    assert d.titles.same == pytest.approx(np.mean([plain(a) == plain(b) for a, b in titles]))
+    assert d.titles.same_without_remarks == pytest.approx(
+        np.mean([without_remarks(a) == without_remarks(b) for a, b in titles])
+    )
+    assert d.titles.similar == pytest.approx((cosines >= 0.5).mean())
+    assert d.titles.mean_cosine == pytest.approx(cosines.mean())
+    artists = [(a.artist or "").lower() == (b.artist or "").lower() for a, b in pairs]
+    assert d.same_artist == pytest.approx(np.mean(artists))
+    apart = Spread.of([abs((a.year or 0) - (b.year or 0)) for a, b in pairs])
+    assert apart is not None
+    assert d.years_apart is not None
+    assert vars(d.years_apart) == pytest.approx(vars(apart))
+
+
+def test_a_work_of_thousands_is_described_in_memory_that_its_pairs_have_no_room_in():
+    work = [PerformanceRecord(f"P_{i}", "W_1", f"Song {i}", "A", year=2000) for i in range(3_000)]
+    tracemalloc.start()
+    try:
+        assert describe(work).n_pairs == 4_498_500
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_titles_without_a_word_are_told_apart():
+    records = [PerformanceRecord(f"P_{i}", "W_1", title) for i, title in enumerate(["+", "÷", "+"])]
+    assert describe(records).titles.same_without_remarks == pytest.approx(1 / 3)
 
 
 def test_catalogue_that_says_nothing():

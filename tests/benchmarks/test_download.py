@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import threading
@@ -118,6 +119,32 @@ def test_damaged_bytes_are_thrown_away(server: Server, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     download(server, tmp_path)
     assert (tmp_path / "da-tacos_metadata").is_dir()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_a_full_disk_is_not_taken_for_the_network(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").symlink_to("/dev/full")
+    with pytest.raises(DownloadError, match=r"part cannot be written: .*No space") as caught:
+        download(server, tmp_path)
+    assert "network" not in str(caught.value)
+
+
+def test_what_finds_no_room_is_not_left_half_unpacked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: zipfile.ZipFile, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "extractall", full)
+        with pytest.raises(DownloadError, match=r"cannot be unpacked .*No space.*archive is kept"):
+            download(server, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    download(server, tmp_path)
+    assert len(server.ranges) == 1
+    assert (tmp_path / "da-tacos_metadata" / "some.json").is_file()
 
 
 def test_without_a_network_there_is_one_clear_line(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_every_list_has_a_verdict_of_its_own():
         ("Caught Up In The Rapture", "Caught up in the Rapture (Live)"),
         ("oldsnuffshop", "The Old Snuff Shop"),
         ("The Kiss", "Kiss"),
+        ("The Man I Love", "Man I Love, The (Live)"),
     ],
 )
 def test_titles_are_compared_without_blanks_and_articles(listed, given):
@@ -138,6 +139,21 @@ def test_near_duplicates_across_blocks():
     assert found[0][2] == pytest.approx(1, abs=1e-4)
 
 
+def test_where_all_are_alike_no_more_pairs_are_named_than_a_report_holds():
+    names = [f"P_{i:03}" for i in range(500)]  # 124,750 pairs
+    vectors = np.full((500, 16), 0.25, dtype=np.float32)
+    found = near_duplicates_of(EmbeddingSimilarity(vectors), names)
+    assert len(found) == 100_000
+    known = [Known(name, name, None, "digest", vectors[0]) for name in names]
+    leakage = check_leakage(known, [Learnt("list", known)], near_duplicates=found)
+    assert len(leakage.duplicates) == 100_000
+    assert "100,000 or more pairs of equal chroma" in leakage.within
+    assert "100,000 or more pairs of nearly equal embeddings" in leakage.within
+    (shared,) = leakage.trainings
+    assert len(shared.shared_recordings) == len(shared.shared_embeddings) == 100_000
+    assert "100,000 or more recordings, 100,000 or more near-duplicate" in shared.verdict
+
+
 def test_training_lists_in_every_form(tmp_path):
     table = pa.table({"work_id": ["W_1"], "version_id": ["v1"], "title": ["Hurt"], "x": [1]})
     pq.write_table(table, tmp_path / "seeds.parquet")
@@ -169,6 +185,20 @@ def test_a_catalogue_that_was_trained_on_is_read_as_the_kind_that_is_evaluated(t
     arguments = ["leakage", catalogue, "--training", catalogue, "--kind", "crema", "--json"]
     document = json.loads(CliRunner().invoke(benchmark, arguments).stdout)
     assert document["trainings"][0]["shared_recordings"] == [["P_1", "P_1"]]
+
+
+def test_ids_that_are_numbers_with_gaps_among_them_are_the_same_ids(tmp_path):
+    table = pa.table({"work_id": [12.0, None, float("nan"), 1.5], "track_id": [7.0, 8.0, 9.0, 1e3]})
+    pq.write_table(table, tmp_path / "list.parquet")
+    known = read_training_list(tmp_path / "list.parquet").performances
+    assert [k.work_id for k in known] == ["12", None, None, "1.5"]
+    assert [k.performance_id for k in known] == ["7", "8", "9", "1000"]
+
+
+def test_a_blank_id_gives_way_to_one_of_another_column(tmp_path):
+    (tmp_path / "list.csv").write_text("work_id,performance_id,track_id\nW_1,,P_7\n")
+    (known,) = read_training_list(tmp_path / "list.csv").performances
+    assert known.performance_id == "P_7"
 
 
 def test_what_looks_like_numbers_in_a_training_list_is_text(tmp_path):

@@ -71,6 +71,23 @@ def test_spec_with_everything(tmp_path):
     assert spec.kind == "hpcp"
 
 
+@pytest.mark.parametrize("name", ["Qmax", "2dftm", "coverdex-64"])
+def test_a_folder_beside_the_spec_hides_no_system_of_its_name(tmp_path, name):
+    (tmp_path / name).mkdir()
+    spec = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['{name}']"))
+    assert spec.systems == (name,)
+    meant = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['./{name}']"))
+    assert meant.systems == (str(tmp_path / name),)
+
+
+def test_a_folder_beside_the_spec_hides_the_demo_catalogue_only_if_it_may_be_one(tmp_path):
+    text = "catalogue = 'demo'\nsystems = ['Qmax']"
+    (tmp_path / "demo").mkdir()
+    assert read_spec(written(tmp_path, text)).catalogue == "demo"
+    (tmp_path / "demo" / "P_1.h5").touch()
+    assert read_spec(written(tmp_path, text)).catalogue == str(tmp_path / "demo")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -93,11 +110,21 @@ def test_spec_with_everything(tmp_path):
             "catalogue = 'demo'\nsystems = ['Qmax']\n[[rankings]]\nname = 'qmax!'\npath = 'y'",
             "differ only in",
         ),
+        (
+            f"catalogue = 'demo'\n[[rankings]]\nname = '{'x' * 241}'\npath = 'y'",
+            "x... is too long",
+        ),
     ],
 )
 def test_wrong_spec_is_refused(text, message, tmp_path):
     with pytest.raises(SpecError, match=message):
         read_spec(written(tmp_path, text))
+
+
+def test_a_spec_may_begin_with_the_mark_that_editors_write(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text("catalogue = 'demo'\nsystems = ['Qmax']", encoding="utf-8-sig")
+    assert read_spec(path).systems == ("Qmax",)
 
 
 def test_spec_that_is_not_there(tmp_path):
@@ -399,6 +426,19 @@ def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
     assert (compared["a"]["n_candidates"], compared["b"]["n_candidates"]) == (13, 12)
 
 
+def test_reports_on_works_of_other_sizes_are_marked(report, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(report, other)
+    name, table = read_query_table(other)
+    covers = table.column("n_covers").to_numpy() + (np.arange(len(table)) < 3)
+    at = table.column_names.index("n_covers")
+    changed = table.set_column(at, "n_covers", pa.array(covers))
+    pq.write_table(changed, other / "queries" / f"{name}.parquet")
+    result = CliRunner().invoke(benchmark, ["compare", str(report), str(other), "--json"])
+    assert "NOT COMPARABLE: 3 queries have more covers in one than in the other" in result.stderr
+    assert json.loads(result.stdout)["n_other_covers"] == 3
+
+
 def test_a_system_that_fails_does_not_cost_the_others(report, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise CoverdexError("too little memory")
@@ -415,6 +455,24 @@ def test_a_system_that_fails_does_not_cost_the_others(report, tmp_path, monkeypa
     assert [each["system"] for each in document["systems"]] == [s["system"] for s in before[1:]]
     for page in ("report.md", "report.html"):
         assert "2DFTM failed and is missing" in (tmp_path / "out" / page).read_text()
+
+
+def test_a_matrix_with_nan_does_not_cost_the_others(report, tmp_path):
+    matrix = np.random.default_rng(4).normal(size=(14, 14))
+    np.save(tmp_path / "whole.npy", matrix)
+    matrix[3, 5] = np.nan
+    np.save(tmp_path / "broken.npy", matrix)
+    rankings = "".join(
+        f"[[rankings]]\nname = '{name}'\npath = '{name}.npy'\n" for name in ("broken", "whole")
+    )
+    catalogue = f"catalogue = '{report.parent / 'catalogue.parquet'}'\n"
+    spec = written(tmp_path, f"{catalogue}systems = ['2DFTM']\n{rankings}")
+    results = run(read_spec(spec))
+    assert [outcome.name for outcome in results.outcomes] == ["2DFTM", "whole"]
+    assert "row 3 of the similarity matrix has NaN" in str(results.failed["broken"])
+    (tmp_path / "whole.npy").write_bytes((tmp_path / "broken.npy").read_bytes())
+    with pytest.raises(CoverdexError, match="NaN"):
+        run(read_spec(written(tmp_path, f"{catalogue}{rankings}")))
 
 
 def test_where_all_systems_fail_there_is_no_report(report, tmp_path, monkeypatch):

@@ -32,6 +32,23 @@ def test_occurrences_are_the_same_in_every_type_of_number(kind):
     assert profile_of(similarity.astype(kind), works, k=4).occurrences.tolist() == expected.tolist()
 
 
+def test_ties_at_the_last_place_make_no_hub_of_what_is_stored_first():
+    works = [f"W_{i // 2}" for i in range(40)]
+    constant = profile_of(np.zeros((40, 40)), works)
+    assert constant.occurrences == pytest.approx(np.full(40, 10.0))
+    assert constant.hubness == 0
+    similarity = np.random.default_rng(5).integers(0, 4, (40, 40)).astype(np.float32)
+    order = np.random.default_rng(6).permutation(40)
+    moved = profile_of(similarity[np.ix_(order, order)], [works[i] for i in order])
+    expected = profile_of(similarity, works).occurrences
+    assert expected.sum() == pytest.approx(400)
+    assert moved.occurrences == pytest.approx(expected[order])
+
+
+def test_few_candidates_are_all_near():
+    assert profile_of(np.zeros((3, 3)), ["a", "a", "n"]).occurrences.tolist() == [1, 1, 2]
+
+
 def test_covers_are_all_pairs_and_others_are_no_covers(six, six_works):
     profile = profile_of(six.astype(np.float32), six_works)
     covers = [0.9, 0.4, 0.9, 0.35, 0.4, 0.35, 0.3, 0.3]
@@ -48,7 +65,7 @@ def test_scores_that_differ_in_their_last_digits_are_told_apart(six, six_works, 
 
 def test_separation_is_the_share_of_pairs_in_order():
     covers, others = np.float32([0.5, 0.9]), np.float32([0.1, 0.5, 0.95])
-    profile = SimilarityProfile(covers, others, np.zeros(3, dtype=np.int64))
+    profile = SimilarityProfile(covers, others, np.zeros(3))
     assert profile.separation == pytest.approx((1 + 0.5 + 0 + 1 + 1 + 0) / 6)
 
 
@@ -61,8 +78,8 @@ def test_covers_that_a_run_leaves_out_count_as_farthest():
 
 
 def test_a_hub_shows_as_skewness():
-    even = SimilarityProfile(np.empty(0), np.empty(0), np.full(100, 10))
-    hub = np.zeros(100, dtype=np.int64)
+    even = SimilarityProfile(np.empty(0), np.empty(0), np.full(100, 10.0))
+    hub = np.zeros(100)
     hub[0] = 1000
     assert even.hubness == 0
     profile = SimilarityProfile(np.empty(0), np.empty(0), hub)

@@ -11,6 +11,8 @@ from coverdex.benchmarks.titles import TitleSpace, plain, without_remarks, words
     [
         ("Yesterday (Live)", "yesterday"),
         ("Help! [Live at Shea Stadium]", "help"),
+        ("Help! (Live (1965))", "help"),
+        ("Help! (The Movie (1965))", "help the movie 1965"),
         ("Yesterday - Remastered 2009", "yesterday"),
         ("Déjà Vu", "deja vu"),
         ("Rock & Roll", "rock and roll"),
