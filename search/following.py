@@ -95,8 +95,8 @@ class Following:
                     else:
                         self._follow_log(self._snapshot, self._log_path, self._log_place)
                 except (IndexFormatError, NotFoundError):
-                    # Of a log that belongs to the index that took this one's place meanwhile; or this
-                    # one went away.
+                    # Of a log that belongs to the index that took this one's place meanwhile; or
+                    # this one went away.
                     if _stamp(self._manifest_path) == stamp:
                         raise
                     continue
