@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from unicodedata import category
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from .candidate import Candidate
     from .index import Index
     from .queries import SearchOptions
+
+#: Width of the table's columns beside ids, titles and artists, and of what is between columns.
+OTHER_COLUMNS = 42
 
 
 def query(
@@ -178,15 +182,32 @@ def _document(index: Index, asked: dict[str, Any], candidates: list[Candidate]) 
     }
 
 
-def _shown(text: str) -> str:
+def _shown(text: str, width: int | None = None) -> str:
     r"""Return text of a catalogue as a cell that shows it, whatever it holds.
 
     Control signs, which could move the cursor or end the line, become ``\x1b`` and the like, and
-    square brackets no styles.
+    square brackets no styles. Lines end after ``width`` letters.
     """
     from rich.markup import escape
 
-    return escape("".join(ascii(c)[1:-1] if category(c) == "Cc" else c for c in text))
+    plain = "".join(ascii(c)[1:-1] if category(c) == "Cc" else c for c in text)
+    if width is None:
+        return escape(plain)
+    return "\n".join(escape(plain[at : at + width]) for at in range(0, len(plain), width))
+
+
+def _width_of_ids(console_width: int, candidates: Sequence[Candidate]) -> int:
+    """Return after how many letters ids of performances and works go on in the next line.
+
+    As far as they would leave titles and artists no room, or push the similarity off the table:
+    those of MusicBrainz have 36 letters.
+    """
+    longest = [
+        max((len(name or "") for name in names), default=0)
+        for names in ([c.performance_id for c in candidates], [c.work_id for c in candidates])
+    ]
+    room = (console_width - OTHER_COLUMNS) * 2 // 3
+    return max(longest) or 1 if sum(longest) <= room else max(room // 2, 8)
 
 
 def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
@@ -212,16 +233,13 @@ def _print_table(asked: dict[str, Any], candidates: list[Candidate]) -> None:
         table.add_column(name)
     if judged:
         table.add_column("Correct", no_wrap=True)
+    console = Console()
+    width = _width_of_ids(console.width, candidates)
     for candidate in candidates:
-        texts = (
-            candidate.performance_id,
-            candidate.work_id,
-            candidate.title,
-            candidate.artist,
-        )
         row = [str(candidate.rank), f"{candidate.similarity:.4f}"]
-        row += [_shown(text or "") for text in texts]
+        row += [_shown(name or "", width) for name in (candidate.performance_id, candidate.work_id)]
+        row += [_shown(text or "") for text in (candidate.title, candidate.artist)]
         if judged:
             row.append(marks[_is_cover(asked, candidate)])
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)

@@ -22,7 +22,7 @@ from threading import Lock
 
 from .change_log import BEGINNING, LogPlace, LogTakenBackError, log_name, read_log
 from .changes import Change
-from .errors import IndexFormatError
+from .errors import IndexFormatError, NotFoundError
 from .generation import ATTEMPTS, Generation
 from .manifest import MANIFEST_NAME, Manifest
 from .snapshot import Snapshot
@@ -94,8 +94,9 @@ class Following:
                         self._reopen()
                     else:
                         self._follow_log(self._snapshot, self._log_path, self._log_place)
-                except IndexFormatError:
-                    # Of a log that belongs to the index that took this one's place meanwhile.
+                except (IndexFormatError, NotFoundError):
+                    # Of a log that belongs to the index that took this one's place meanwhile; or
+                    # this one went away.
                     if _stamp(self._manifest_path) == stamp:
                         raise
                     continue

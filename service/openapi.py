@@ -68,6 +68,8 @@ def problem_responses(*kinds: ProblemType) -> dict[int | str, dict[str, Any]]:
             "summary": kind.title,
             "value": kind.document(**kind.example),
         }
+        if kind.headers:
+            response.setdefault("headers", {}).update(kind.headers)
     return responses
 
 

@@ -41,6 +41,8 @@ class ProblemType:
         When it occurs and what a client can do; goes into the documentation.
     example : mapping
         ``detail`` and extension members of a typical occurrence, for the documentation.
+    headers : mapping
+        Headers of such an answer beside those of every answer, by name, as OpenAPI describes them.
     """
 
     slug: str
@@ -48,6 +50,7 @@ class ProblemType:
     title: str
     meaning: str
     example: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def urn(self) -> str:
@@ -59,6 +62,15 @@ class ProblemType:
         document = {"type": self.urn, "title": self.title, "status": self.status, **members}
         return {name: value for name, value in document.items() if value is not None}
 
+
+_ASK_AGAIN = {
+    "Retry-After": {
+        "description": "Seconds after which to ask again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 1,
+    }
+}
 
 MALFORMED_JSON = ProblemType(
     "malformed-json",
@@ -96,6 +108,14 @@ METHOD_NOT_ALLOWED = ProblemType(
     "Method not allowed",
     "The path exists and takes another method: the response's header `Allow` says which.",
     {"detail": "/v1/search does not take GET; it takes POST"},
+    {
+        "Allow": {
+            "description": "The methods that the path takes.",
+            "required": True,
+            "schema": {"type": "string"},
+            "example": "POST",
+        }
+    },
 )
 ENCODER_MISMATCH = ProblemType(
     "encoder-mismatch",
@@ -136,6 +156,13 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     {
         "detail": "the body is declared as 'application/x-www-form-urlencoded'; send JSON with "
         "Content-Type: application/json"
+    },
+    {
+        "Accept-Encoding": {
+            "description": "`identity`, if the body was compressed.",
+            "schema": {"type": "string"},
+            "example": "identity",
+        }
     },
 )
 INVALID_REQUEST = ProblemType(
@@ -193,6 +220,7 @@ NOT_READY = ProblemType(
     "so) its index was damaged or replaced by another encoder's. Try again after the seconds in "
     "the header `Retry-After`.",
     {"detail": "the index is not loaded; the service is starting or stopping"},
+    _ASK_AGAIN,
 )
 OVERLOADED = ProblemType(
     "overloaded",
@@ -201,6 +229,7 @@ OVERLOADED = ProblemType(
     "As many requests as this deployment takes are being worked on or waiting. Try again after the "
     "seconds in the header `Retry-After`.",
     {"detail": "2 requests are being worked on and 64 are waiting; try again in 1 s"},
+    _ASK_AGAIN,
 )
 
 PROBLEM_TYPES = (

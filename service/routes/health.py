@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from ... import __version__
 from ..dependencies import TheEngine
 from ..openapi import problem_responses
-from ..problems import INTERNAL_ERROR, NOT_READY, ProblemError
+from ..problems import BODY_TOO_LARGE, INTERNAL_ERROR, NOT_READY, ProblemError
 from ..schemas.health import LiveAnswer, ReadyAnswer
 from ..workers import RETRY_AFTER
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/health", tags=["health"])
     summary="Is the process alive?",
     operation_id="health_live",
     response_description="It is.",
-    responses=problem_responses(INTERNAL_ERROR),
+    responses=problem_responses(BODY_TOO_LARGE, INTERNAL_ERROR),
 )
 async def live() -> LiveAnswer:
     """Answer as long as the process runs, loaded or not."""
@@ -36,7 +36,7 @@ async def live() -> LiveAnswer:
     summary="Can queries be answered?",
     operation_id="health_ready",
     response_description="They can.",
-    responses=problem_responses(NOT_READY, INTERNAL_ERROR),
+    responses=problem_responses(BODY_TOO_LARGE, NOT_READY, INTERNAL_ERROR),
 )
 def ready(engine: TheEngine) -> ReadyAnswer:  # in a thread: a changed index is opened anew here
     """Answer 200 when queries are answered, else 503."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from ..dependencies import TheEngine, TheSettings
 from ..openapi import problem_responses
-from ..problems import INTERNAL_ERROR, NOT_READY
+from ..problems import BODY_TOO_LARGE, INTERNAL_ERROR, NOT_READY
 from ..schemas.index import EncoderAnswer, IndexAnswer, LimitsAnswer
 
 router = APIRouter(prefix="/v1", tags=["index"])
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["index"])
     summary="The index that is served",
     operation_id="describe_index",
     response_description="The index and the limits.",
-    responses=problem_responses(NOT_READY, INTERNAL_ERROR),
+    responses=problem_responses(BODY_TOO_LARGE, NOT_READY, INTERNAL_ERROR),
 )
 def describe_index(engine: TheEngine, settings: TheSettings) -> IndexAnswer:
     """Describe the index, its encoder and the deployment's limits.

@@ -45,12 +45,27 @@ from . import examples
 #: Marks, in pydantic's locations, the part that names the form of a query and is not in the body.
 FORM_TAG_PREFIX = "form:"
 FORMS = ("performance_id", "embedding", "hpcp")
+#: Fields of an object of which each that is not known is told; of more, that they are too many.
+MOST_FIELDS = 100
 
 
-class PerformanceQuery(BaseModel):
-    """A performance that is in the index."""
+class RequestObject(BaseModel):
+    """An object of a request: fields that are not known are errors."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, given: Any) -> Any:
+        """Refuse very many at once: an error of each takes a kilobyte, and time of the loop."""
+        if isinstance(given, dict) and len(given) > MOST_FIELDS:
+            known = ", ".join(cls.model_fields)
+            raise ValueError(f"the object has {len(given)} fields; it takes {known}")
+        return given
+
+
+class PerformanceQuery(RequestObject):
+    """A performance that is in the index."""
 
     # As long as it may be in an index; the limit on bodies bounds it.
     performance_id: str = Field(
@@ -60,10 +75,8 @@ class PerformanceQuery(BaseModel):
     )
 
 
-class EmbeddingQuery(BaseModel):
+class EmbeddingQuery(RequestObject):
     """An embedding of a track, made by the encoder that made the index."""
-
-    model_config = ConfigDict(extra="forbid")
 
     embedding: Annotated[list[Annotated[FiniteFloat, Field(strict=True)]], FailFast()] = Field(
         min_length=1,  # how many there must be, the index knows
@@ -115,10 +128,8 @@ def _parsed_already(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, np.ndarray) else validate(value)
 
 
-class ChromaQuery(BaseModel):
+class ChromaQuery(RequestObject):
     """The HPCP chroma of a track, from any source."""
-
-    model_config = ConfigDict(extra="forbid")
 
     hpcp: Annotated[list[Frame], FailFast(), WrapValidator(_parsed_already)] = Field(
         description="Frames of 12 energies each, from pitch class A upward by semitones (bin 3 is "

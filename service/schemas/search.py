@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, Field, StrictInt
 
 from ...search import Candidate
 from ..settings import DEFAULT_LIMIT
 from . import examples
-from .query import Query
+from .query import Query, RequestObject
 
 #: Columns that an answer gives as fields of their own and not under ``metadata``.
 FIELD_COLUMNS = ("performance_id", "work_id", "title", "artist")
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(RequestObject):
     """Which track, and how many candidates."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: Query = Field(
         description="The track whose covers are looked for, in one of three forms.",

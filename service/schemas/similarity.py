@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat
+from pydantic import BaseModel, Field, StrictFloat
 
 from ..settings import DEFAULT_COVER_THRESHOLD
 from . import examples
-from .query import Query
+from .query import Query, RequestObject
 
 
-class SimilarityRequest(BaseModel):
+class SimilarityRequest(RequestObject):
     """The two tracks."""
-
-    model_config = ConfigDict(extra="forbid")
 
     first: Query = Field(
         description="One track, in any of the three forms.",

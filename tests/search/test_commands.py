@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -57,6 +59,31 @@ def test_control_signs_in_titles_do_not_reach_the_terminal(
     shown = ask(tmp_path / "i", "--performance", "P_1", "--top", "2").stdout
     assert shown.count(r"Hey\x1b[2J\nJude\x07 über") == 3
     assert not set("\x1b\x07") & set(shown)
+
+
+def test_ids_as_long_as_those_of_musicbrainz_are_whole_beside_the_rest_in_80_columns(
+    catalogue: MadeUp, tmp_path: Path
+) -> None:
+    ids = [str(UUID(int=i * 10**36)) for i in range(120)]
+    table = catalogue.performances.drop(["performance_id", "work_id", "title"])
+    for name, values in (
+        ("performance_id", ids),
+        ("work_id", ids[::-1]),
+        ("title", [f"[Tune] {i}" for i in range(120)]),
+    ):
+        table = table.append_column(name, [values])
+    catalogue.write(tmp_path / "i", performances=table)
+    asked = ["query", str(tmp_path / "i"), "--performance", ids[5], "--top", "1"]
+    (found,) = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)["candidates"]
+    shown = CliRunner().invoke(app, asked, env={"COLUMNS": "80"}).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    lines = [re.split("  +", line.strip()) for line in shown.splitlines()]
+    first = next(i for i, line in enumerate(lines) if line[0] == "1")
+    below = lines[first + 1 : first + 3]
+    assert lines[first][1] == f"{found['similarity']:.4f}"
+    assert lines[first][2] + "".join(line[0] for line in below) == found["performance_id"]
+    assert lines[first][3] + "".join(line[1] for line in below) == found["work_id"]
+    assert "[Tune]" in lines[first][4]
 
 
 def test_filters_and_files(written: Path, tmp_path: Path) -> None:

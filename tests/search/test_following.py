@@ -16,6 +16,7 @@ from coverdex.search import (
     IndexFormatError,
     following,
 )
+from coverdex.search.generation import Generation
 
 from .history import state_in, state_of
 from .made_up import DIMENSION, ENCODER_ID, MadeUp, make_up, unit
@@ -164,6 +165,25 @@ def test_an_index_whose_log_is_another_ones_by_now_is_opened_as_it_then_is(
     monkeypatch.setattr(following, "read_log", replaced_just_before)
     assert len(following_one) == 8
     assert following_one.manifest.dimension == 32
+
+
+def test_an_index_that_goes_away_while_it_is_opened_anew_is_kept_as_it_was(
+    folder: Path, catalogue: MadeUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower = Index.open(folder, follow=True)
+    catalogue.write(folder, overwrite=True)
+    open_generation = Generation.open
+
+    def gone_just_before(place: Path, *, mmap: bool) -> Generation:
+        folder.rename(tmp_path / "away")
+        return open_generation(place, mmap=mmap)
+
+    monkeypatch.setattr(Generation, "open", gone_just_before)
+    assert len(follower) == 120
+    assert follower.search_by_id("P_0")
+    monkeypatch.setattr(Generation, "open", open_generation)
+    make_up(12).write(folder)
+    assert len(follower) == 12
 
 
 def test_an_index_that_comes_back_is_followed_on(folder: Path, tmp_path: Path) -> None:

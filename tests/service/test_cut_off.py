@@ -63,3 +63,27 @@ def test_an_answer_that_has_begun_is_not_begun_again() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         answers_to_a_cancelled_request(CutOffMiddleware(begins))
+
+
+def test_a_life_that_is_cancelled_ends_in_order(index_folder: Any, engine: Engine) -> None:
+    app = create_app(Settings(index=index_folder), engine=engine)
+    sent: list[Any] = []
+
+    async def scenario() -> None:
+        told = asyncio.Queue[Any]()
+        told.put_nowait({"type": "lifespan.startup"})
+        started = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            started.set()
+
+        life = asyncio.create_task(app({"type": "lifespan"}, told.get, send))  # type: ignore[arg-type]
+        await started.wait()
+        assert app.state.engine is engine
+        life.cancel()
+        await asyncio.wait([life])
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert app.state.engine is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from coverdex.service.problems import PROBLEM_MEDIA_TYPE, PROBLEM_TYPES
+from coverdex.service.workers import WorkerPool
 from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
@@ -138,6 +140,51 @@ def test_the_examples_of_requests_are_answered(
             "application/json"
         ]["schema"]["$ref"]
         assert errors_of(response.json(), reference, document) == []
+
+
+#: Headers of any answer, which the document need not tell.
+OF_EVERY_ANSWER = {"content-type", "content-length", "connection", "date"}
+
+JSON = {"content-type": "application/json"}
+WRONG_TRACKS = (
+    {"performance_id": "P_0 "},
+    {"embedding": [1.0] * 64, "encoder_id": "other"},
+    {"hpcp": [[1.0]], "frame_rate": 10.0},
+)
+#: What brings about each of the problems that a request alone can.
+WRONG: list[tuple[dict[str, str], bytes]] = [
+    ({}, b"{}"),
+    ({**JSON, "content-encoding": "gzip"}, b"{}"),
+    *((JSON, body) for body in (b"", b"{", b"{}", b" " * 4_000)),
+    *((JSON, json.dumps({"query": track}).encode()) for track in WRONG_TRACKS),
+    *((JSON, json.dumps({"first": track, "second": track}).encode()) for track in WRONG_TRACKS),
+]
+
+
+@pytest.mark.parametrize("served", ["an index", "a full backlog", "nothing"])
+def test_every_answer_is_one_of_those_that_are_documented(make_client: Any, served: str) -> None:
+    client = make_client(max_body_bytes=2_000)
+    document = client.get("/openapi.json").json()
+    if served == "nothing":
+        client.app.state.engine = None
+    elif served == "a full backlog":
+        client.app.state.workers = WorkerPool(workers=1, backlog=-1, compute_threads=1)
+    seen = set()
+    for name, operation in operations(document):
+        method, path = name.split()
+        for headers, body in WRONG:
+            answer = client.request(method, path, headers=headers, content=body)
+            seen.add(answer.status_code)
+            said = operation["responses"][str(answer.status_code)]
+            content = said["content"][answer.headers["content-type"]]
+            assert errors_of(answer.json(), content["schema"]["$ref"], document) == [], name
+            told = {header.lower(): header for header in said.get("headers", {})}
+            assert set(answer.headers) - OF_EVERY_ANSWER <= set(told), name
+            for lower, header in told.items():
+                if said["headers"][header].get("required"):
+                    assert lower in answer.headers, (name, header)
+    problems = {"an index": {400, 404, 409, 413, 415, 422}, "a full backlog": {503}}
+    assert problems.get(served, {503}) <= seen
 
 
 def test_the_schema_refuses_what_the_service_refuses(document: dict[str, Any]) -> None:
