@@ -269,6 +269,7 @@ def test_without_a_list_nothing_is_trained(
     [
         ({"works_per_batch": 10}, "only 9 different works"),
         ({"shortest_seconds": 7.0}, "more than longest_seconds"),
+        ({"longest_seconds": float("inf")}, "longest_seconds is inf"),
         ({"tempo": 0.9}, "tempo"),
         ({"temp": 1.1}, "no setting"),
     ],
