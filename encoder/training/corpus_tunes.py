@@ -161,8 +161,8 @@ def leave_out_tunes(settings: Sequence[Setting], listed: Path) -> list[Setting]:
         raise NotFoundError(f"no list of tunes at {listed}") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise TrainingError(
-            f"{listed} is no list of tunes ({type(error).__name__}: {error}); give JSON with works, each "
-            "with title and settings, and each of these with title, file and position"
+            f"{listed} is no list of tunes ({type(error).__name__}: {error}); give JSON with "
+            "works, each with title and settings, these with title, file and position"
         ) from error
     excluded = [s.tune for s in settings if (s.file, s.position) in places]
     if len(excluded) < len(places):
