@@ -113,13 +113,13 @@ def build_architecture(config: Mapping[str, Any]) -> EncoderNetwork:
     """
     arguments = dict(config)
     name = arguments.pop("name", None)
-    if name in _BUILT_IN and name not in _REGISTERED:
-        import_module(f".{_BUILT_IN[name]}", __package__)
-    if name not in _REGISTERED:
+    if not isinstance(name, str) or name not in architecture_names():
         raise CheckpointError(
             f"architecture {name!r} is unknown; known are {', '.join(architecture_names())} "
             "(a newer version of Coverdex may know more)"
         )
+    if name not in _REGISTERED:
+        import_module(f".{_BUILT_IN[name]}", __package__)
     network = _REGISTERED[name]
     known = set(inspect.signature(network).parameters)
     if unknown := sorted(set(arguments) - known):

@@ -178,8 +178,7 @@ class Encoder:
             As :meth:`prepare`; and with ``reason="not-finite"`` where NaN or infinite values came
             in after the chroma was checked.
         """
-        vector: NDArray[np.float32] = self._embed_batch([self._values(chroma)])[0]
-        return vector
+        return _finite(self._embed_batch([self._values(chroma)])[0])
 
     def embed_many(
         self, chromas: Iterable[Chroma | PreparedChroma], *, batch_size: int = 16
@@ -228,14 +227,14 @@ class Encoder:
             except StopIteration:
                 break
             except Exception:
-                yield from self._embed_group(group, batch_size)
+                yield from map(_finite, self._embed_group(group, batch_size))
                 raise
             group.append(values)
             n_frames += len(values)
             if len(group) == BATCHES_PER_GROUP * batch_size or n_frames >= MAX_FRAMES_PER_GROUP:
-                yield from self._embed_group(group, batch_size)
+                yield from map(_finite, self._embed_group(group, batch_size))
                 group, n_frames = [], 0
-        yield from self._embed_group(group, batch_size)
+        yield from map(_finite, self._embed_group(group, batch_size))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the checkpoint alone: what is arranged for inference is made again from it."""
@@ -263,19 +262,26 @@ class Encoder:
     @torch.inference_mode()
     def _embed_batch(self, tracks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed ``(n_frames, 12)`` arrays as one batch: ``(n, dimension)`` float32."""
-        if self._inference is not None:
-            embeddings = self._inference(tracks)
-        else:
-            x, n_valid = padded(tracks)
-            embeddings = self._network(x.to(self._device), n_valid.to(self._device)).cpu()
+        # In float32 also where the caller computes something of its own in half of it.
+        with torch.autocast(self._device.type, enabled=False):
+            if self._inference is not None:
+                embeddings = self._inference(tracks)
+            else:
+                x, n_valid = padded(tracks)
+                embeddings = self._network(x.to(self._device), n_valid.to(self._device)).cpu()
         vectors: NDArray[np.float32] = embeddings.numpy()
-        if not np.isfinite(vectors).all():
-            raise InvalidChromaError(
-                "chroma has NaN or infinite values that came in after it was checked; "
-                "don't write to the values of a Chroma, make a new one",
-                reason="not-finite",
-            )
         return vectors
+
+
+def _finite(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Refuse the embedding of a track that was changed after it was checked, and of no other."""
+    if not np.isfinite(vector).all():
+        raise InvalidChromaError(
+            "chroma has NaN or infinite values that came in after it was checked; "
+            "don't write to the values of a Chroma, make a new one",
+            reason="not-finite",
+        )
+    return vector
 
 
 def _unpickled(checkpoint: Checkpoint, device: str) -> Encoder:
@@ -298,7 +304,7 @@ def padded(tracks: list[NDArray[np.float32]]) -> tuple[torch.Tensor, torch.Tenso
         The tracks' own lengths.
     """
     n_valid = torch.tensor([len(track) for track in tracks])
-    x = torch.zeros(len(tracks), int(n_valid.max()), N_PITCH_CLASSES)
+    x = torch.zeros(len(tracks), int(n_valid.max()), N_PITCH_CLASSES, dtype=torch.float32)
     for row, track in zip(x, tracks, strict=True):
         row[: len(track)] = torch.from_numpy(track)
     return x, n_valid
@@ -320,7 +326,7 @@ def _batches_by_length(lengths: list[int], batch_size: int) -> Iterator[list[int
 
 
 def _network_of(checkpoint: Checkpoint) -> EncoderNetwork:
-    network = build_architecture(checkpoint.architecture)
+    network = build_architecture(checkpoint.architecture).float()  # whatever torch's default is
     weights: dict[str, Any] = dict(checkpoint.weights)
     try:
         network.load_state_dict(weights, strict=True)

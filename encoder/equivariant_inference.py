@@ -86,7 +86,7 @@ class StageKernels:
             n_frequencies, n_out = kernels.shape[:2]
             return scaled.permute(0, 3, 2, 1).reshape(n_frequencies, -1, n_out).float().contiguous()
 
-        bias = torch.zeros(2, 1, convolution.n_out)
+        bias = torch.zeros(2, 1, convolution.n_out, dtype=torch.float32)
         bias[0, 0] = shift * math.sqrt(12)  # the basis has length 1, so a constant weighs sqrt(12)
         return cls(
             as_matrices(convolution.ends),
@@ -221,14 +221,14 @@ class EquivariantInference:
         ).reshape(12, n_computed, stage.width * n_in)
         ends, cosines, sines = rows[:2], rows[2:7], rows[7:]
         n_out = stage.bias.shape[2]
-        product = torch.empty(12, n_computed, n_out)
+        product = x.new_empty(12, n_computed, n_out)
         torch.baddbmm(stage.bias, ends, stage.ends, out=product[:2])
         torch.bmm(cosines, stage.real, out=product[2:7])
         product[2:7].baddbmm_(sines, stage.imaginary, alpha=-1)
         torch.bmm(cosines, stage.imaginary, out=product[7:])
         product[7:].baddbmm_(sines, stage.real)
         places = places.strided(stage.stride)
-        y = torch.zeros(12, places.n_frames, n_out)
+        y = x.new_zeros(12, places.n_frames, n_out)
         inside = y[:, first : first + n_computed]
         pitches = torch.mm(self._inverse, product.reshape(12, -1)).reshape(product.shape)
         torch.clamp_min(pitches, 0, out=inside)

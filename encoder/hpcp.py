@@ -98,9 +98,11 @@ def _samples(audio: NDArray[Any]) -> NDArray[np.float32]:
             f"samples are {audio.dtype} of shape {audio.shape}; give mono floats, (n_samples,), at "
             f"{DATACOS_SAMPLE_RATE:,} Hz, or the path of a sound file"
         )
-    if not np.isfinite(audio).all():
+    with np.errstate(over="ignore"):  # what float32 has no number for becomes infinite
+        samples = np.ascontiguousarray(audio, np.float32)
+    if not np.isfinite(samples).all():
         raise CoverdexError("samples are not all finite; leave out NaN and infinities")
-    return np.ascontiguousarray(audio, np.float32)
+    return samples
 
 
 def _load(path: Path, es: Any) -> NDArray[np.float32]:
@@ -114,4 +116,6 @@ def _load(path: Path, es: Any) -> NDArray[np.float32]:
         raise CoverdexError(f"{path} cannot be decoded as sound ({said})") from None
     if not len(samples):
         raise CoverdexError(f"{path} holds no sound; give a file with at least one sample")
+    if not np.isfinite(samples).all():  # of a file of floats; essentia would never come to an end
+        raise CoverdexError(f"{path} has samples that are NaN or infinite; write it again")
     return samples

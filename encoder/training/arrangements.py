@@ -106,8 +106,9 @@ def arrange_score(
 
 
 def chart_chords(chords_json: str) -> list[ChartChord]:
-    """Read a chart as a table has it; chords past :data:`MAX_BEATS` beats are left out."""
+    """Read a chart in order of its beats; chords past :data:`MAX_BEATS` beats are left out."""
     rows = [c for c in json.loads(chords_json) if c[0] < MAX_BEATS and c[1] > 0 and c[3]]
+    rows.sort(key=lambda c: c[0])
     return [
         ChartChord(float(start), float(length), int(bass), tuple(int(t) for t in tones))
         for start, length, bass, tones in rows

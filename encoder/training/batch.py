@@ -172,11 +172,11 @@ def build_batch_source(settings: Mapping[str, Any], context: SourceContext) -> B
     """
     arguments = dict(settings)
     name = arguments.pop("source", None)
-    if name in _BUILT_IN and name not in _REGISTERED:
-        import_module(f".{_BUILT_IN[name]}", __package__)
+    known = sorted(_REGISTERED.keys() | _BUILT_IN.keys())
+    if not isinstance(name, str) or name not in known:
+        raise TrainingError(f"[data] source is {name!r}; give one of {', '.join(known)}")
     if name not in _REGISTERED:
-        known = ", ".join(sorted(_REGISTERED.keys() | _BUILT_IN.keys()))
-        raise TrainingError(f"[data] source is {name!r}; give one of {known}")
+        import_module(f".{_BUILT_IN[name]}", __package__)
     if context.prepared is not None and name not in PREPARABLE:
         raise TrainingError(
             f"the source {name} reads its data itself; only {', '.join(PREPARABLE)} takes what was "

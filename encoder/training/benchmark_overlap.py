@@ -8,6 +8,7 @@ worthless.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from .world import TrainingWorld
 
 #: Where the metadata of the benchmark subset lie in a download.
 BENCHMARK_METADATA = Path("da-tacos_metadata") / "da-tacos_benchmark_subset_metadata.json"
+
+_PREFIX = re.compile(r"^[WP](?:_|(?=[0-9]))", re.IGNORECASE)
+#: A number as data frames and spreadsheets may write it.
+_NUMBER = re.compile(r"0*(?P<digits>[0-9]+?)(?:\.0*)?")
 
 
 def find_benchmark_ids(given: Path | None, catalogue: Path) -> Path:
@@ -97,5 +102,7 @@ def refuse_overlap(
 
 
 def _bare(id_: str) -> str:
-    """Leave the prefix of an id out: some lists have ``163930`` for ``W_163930``."""
-    return id_.removeprefix("W_").removeprefix("P_")
+    """Give what is left of an id in any spelling: 163930 of ``W_163930`` and ``163930.0``."""
+    bare = _PREFIX.sub("", id_.strip())
+    found = _NUMBER.fullmatch(bare)
+    return found["digits"] if found else bare

@@ -40,6 +40,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ..chroma import MAX_DURATION
 from ..encoder import PreparedChroma, padded
 from ..errors import TrainingError
 from ..training_list import TrainedPerformance, TrainingList
@@ -68,7 +69,7 @@ class CliqueSettings(SettingsTable):
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     works_per_batch: Annotated[int, Field(ge=2)] = 64
     shortest_seconds: Annotated[float, Field(gt=0)] = 60.0
-    longest_seconds: Annotated[float, Field(gt=0)] = 120.0
+    longest_seconds: Annotated[float, Field(gt=0, le=MAX_DURATION)] = 120.0
     tempo: Annotated[float, Field(ge=1, le=2)] = 1.25
     noise: Annotated[float, Field(ge=0, le=1)] = 0.03
 

@@ -163,7 +163,7 @@ def split_bass(notes: Notes, *, below: int = 52, window: float = 0.3) -> Notes:
         return notes
     order = chords[np.argsort(notes.onset[chords], kind="stable")]
     bins = np.floor(notes.onset[order] / window).astype(np.int64)
-    bins -= min(int(bins.min()), 0)  # an upbeat may begin before zero
+    bins -= bins.min()  # an upbeat may begin before zero, and times may be those of a clock
     lowest = np.full(int(bins.max()) + 1, 128, dtype=np.int64)
     np.minimum.at(lowest, bins, notes.pitch[order])
     is_bass = (notes.pitch[order] == lowest[bins]) & (notes.pitch[order] < below)

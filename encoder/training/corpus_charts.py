@@ -40,7 +40,7 @@ def roll_from_chart(
     Parameters
     ----------
     chords : sequence of [start_beat, length_beats, bass, pitch_classes]
-        As in the module's text; C = 0.
+        As in the module's text, in any order; C = 0.
     beat : float
         Seconds per beat.
     rate : float
@@ -53,9 +53,11 @@ def roll_from_chart(
     ndarray, shape (n_frames, N_PARTS, 12), uint8
     """
     rng = np.random.default_rng(seed)
-    kept = [c for c in chords if c[0] < MAX_BEATS and c[1] > 0]
+    kept = sorted((c for c in chords if c[0] < MAX_BEATS and c[1] > 0), key=lambda c: c[0])
     if not kept:
         raise ValueError("a chart has no chords; leave it out of the corpus")
+    if (most := max(max(abs(c[0]), c[1]) for c in kept)) > MAX_BEATS:
+        raise ValueError(f"a chord begins at or lasts {most:g} beats, more than {MAX_BEATS:g}")
     origin = kept[0][0]
     last = max(min(c[0] + c[1], MAX_BEATS) - origin for c in kept)
     frames_per_beat = beat * rate
@@ -98,7 +100,7 @@ def read_chart_table(path: Path, *, corpus: str | None = None) -> Iterator[Versi
         try:
             chords = json.loads(row["chords_json"])
             roll = roll_from_chart(chords, seed=seed) if chords else None
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             raise TrainingError(
                 f"{path}, row {number}: chords_json of {version_id} is no chart ({error}); give "
                 "[start_beat, length_beats, bass, [pitch classes]] of each chord, C = 0"

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..chroma import MAX_DURATION
 from ..errors import TrainingError
 from .corpus import BASS, CHORDS, MELODY, Notes, Version, roll_from_notes, split_bass
 
@@ -27,7 +28,7 @@ MELODY_VOICES = 1.2
 
 
 def read_midi_folder(folder: Path) -> Iterator[Version]:
-    """Read every MIDI file of a folder, sorted by path.
+    """Read every MIDI file of a folder, sorted by path; hidden files are passed over.
 
     Yields
     ------
@@ -37,7 +38,8 @@ def read_midi_folder(folder: Path) -> Iterator[Version]:
     Raises
     ------
     TrainingError
-        ``pretty_midi`` is not installed, the folder holds no MIDI file, or one cannot be read.
+        ``pretty_midi`` is not installed, the folder holds no MIDI file, or one cannot be read or
+        lasts more than a day.
     """
     try:
         import pretty_midi
@@ -45,7 +47,12 @@ def read_midi_folder(folder: Path) -> Iterator[Version]:
         raise TrainingError(
             "reading MIDI needs pretty_midi; install it with pip install 'coverdex[midi]'"
         ) from None
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in (".mid", ".midi")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     if not files:
         raise TrainingError(f"{folder} holds no .mid file; give a folder of MIDI")
     for file in files:
@@ -56,6 +63,12 @@ def read_midi_folder(folder: Path) -> Iterator[Version]:
         notes = notes_of_tracks([i.notes for i in midi.instruments if not i.is_drum])
         if notes.onset.size == 0:
             continue
+        seconds = float((notes.onset + notes.duration).max() - notes.onset.min())
+        if seconds > MAX_DURATION:
+            raise TrainingError(
+                f"{file} lasts {seconds / 3600:.4g} hours; give at most {MAX_DURATION / 3600:g} "
+                "(are its ticks per beat right?), or leave it out"
+            )
         inside = file.relative_to(folder)
         work = inside.parts[0] if len(inside.parts) > 1 else inside.stem
         yield Version(

@@ -150,14 +150,20 @@ def leave_out_tunes(settings: Sequence[Setting], listed: Path) -> list[Setting]:
     NotFoundError
         No such file.
     TrainingError
-        A listed setting is not among ``settings``: the list is of another corpus.
+        It is no such list, or a listed setting is not among ``settings``: the list is of another
+        corpus.
     """
     try:
         works = json.loads(listed.read_text(encoding="utf-8"))["works"]
+        places = {(s["file"], int(s["position"])) for work in works for s in work["settings"]}
+        titles = {plain_tune_title(t["title"]) for work in works for t in (work, *work["settings"])}
     except FileNotFoundError:
         raise NotFoundError(f"no list of tunes at {listed}") from None
-    places = {(s["file"], int(s["position"])) for work in works for s in work["settings"]}
-    titles = {plain_tune_title(t["title"]) for work in works for t in (work, *work["settings"])}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise TrainingError(
+            f"{listed} is no list of tunes ({type(error).__name__}: {error}); give JSON with "
+            "works, each with title and settings, these with title, file and position"
+        ) from error
     excluded = [s.tune for s in settings if (s.file, s.position) in places]
     if len(excluded) < len(places):
         raise TrainingError(

@@ -39,6 +39,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from ..chroma import MAX_DURATION
 from .config import SettingsTable
 from .rendered_versions import RenderedSettings
 
@@ -66,13 +67,13 @@ class CoverSettings(SettingsTable):
 
     seeds: list[str]
     works_per_batch: int = Field(default=64, ge=2)
-    seconds: float = Field(default=120.0, gt=0)
+    seconds: float = Field(default=120.0, gt=0, le=MAX_DURATION)
     shortest_seconds: float | None = Field(default=None, gt=0)
-    concentration: float = Field(default=0.0, ge=0)
+    concentration: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     leave_out_titles: list[str] = Field(default_factory=list)
     held_out_corpus: str | None = None
     held_out_works: int = Field(default=0, ge=0)
-    held_out_seed: int = 7
+    held_out_seed: int = Field(default=7, ge=0)
     weights: dict[str, Weight] = Field(default_factory=dict)
     arrangements: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     tunes: TuneSettings | None = None

@@ -17,7 +17,7 @@ their works anew in each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -189,6 +189,15 @@ def with_discriminant(
     return replace(
         checkpoint, weights=weights, training={**checkpoint.training, "discriminant": record}
     )
+
+
+def without_discriminant(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> Checkpoint:
+    """Give a checkpoint the weights from before its last layer was replaced, and their figures."""
+    training = {key: value for key, value in checkpoint.training.items() if key != "discriminant"}
+    result = dict(training["result"])
+    if "before the discriminant" in result:
+        result["validation"] = result.pop("before the discriminant")
+    return replace(checkpoint, weights=weights, training={**training, "result": result})
 
 
 @torch.no_grad()

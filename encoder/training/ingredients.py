@@ -1,8 +1,8 @@
 """Checkpoints that another checkpoint is made from: reading them, and what it remembers of them.
 
 What is made of several checkpoints, their mean (:mod:`.soup`) or an ensemble (:mod:`.joining`), has
-seen what any of them has seen: its training list joins theirs, and is unknown where one of theirs
-is. Its record names each by its content-derived id, with that one's own record.
+seen what any of them has seen: its training list joins theirs, and is not complete where one has
+none. Its record names each by its content-derived id, with that one's own record.
 """
 
 from __future__ import annotations
@@ -53,11 +53,14 @@ def load_ingredients(
 
 
 def joined_list(ingredients: Sequence[Checkpoint]) -> TrainingList | None:
-    """Join what the ingredients have seen; None if the last one's is unknown."""
-    seen = ingredients[0].training_list
-    for further in ingredients[1:]:
-        seen = None if further.training_list is None else further.training_list.after(seen)
-    return seen
+    """Join what the ingredients have seen, as far as it is known; None if nothing is."""
+    known = [each.training_list for each in ingredients if each.training_list is not None]
+    if not known:
+        return None
+    return TrainingList.of(
+        (performance for one in known for performance in one.performances),
+        complete=len(known) == len(ingredients) and all(one.complete for one in known),
+    )
 
 
 def data_of(ingredients: Sequence[Checkpoint]) -> dict[str, Any]:

@@ -106,11 +106,11 @@ def build_loss(settings: Mapping[str, Any]) -> Loss:
     """
     arguments = dict(settings)
     name = arguments.pop("name", None)
-    if name in _BUILT_IN and name not in _REGISTERED:
-        import_module(f".{_BUILT_IN[name]}", __package__)
+    known = sorted(_REGISTERED.keys() | _BUILT_IN.keys())
+    if not isinstance(name, str) or name not in known:
+        raise TrainingError(f"[loss] name is {name!r}; give one of {', '.join(known)}")
     if name not in _REGISTERED:
-        known = ", ".join(sorted(_REGISTERED.keys() | _BUILT_IN.keys()))
-        raise TrainingError(f"[loss] name is {name!r}; give one of {known}")
+        import_module(f".{_BUILT_IN[name]}", __package__)
     loss = _REGISTERED[name]
     known_arguments = set(inspect.signature(loss).parameters)
     if unknown := sorted(set(arguments) - known_arguments):

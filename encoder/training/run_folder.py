@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,9 +66,10 @@ class RunFolder:
         if not self._state.is_file():
             return None
         try:
+            _check_sums(self._state)
             # weights_only: tensors and plain values, no code.
             state: dict[str, Any] = torch.load(self._state, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # damaged files make zipfile and torch raise whatever they do
             raise TrainingError(
                 f"{self._state} cannot be read ({error}); remove it to start afresh"
             ) from error
@@ -96,3 +97,10 @@ class RunFolder:
         unfinished = path.with_suffix(path.suffix + ".part")
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(path)
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a file of which a bit has changed: torch reads over the checksums that it writes."""
+    with zipfile.ZipFile(path) as file:
+        if (damaged := file.testzip()) is not None:
+            raise ValueError(f"its part {damaged} is damaged")

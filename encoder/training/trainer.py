@@ -29,7 +29,7 @@ from . import provenance
 from .averaging import WeightAverage
 from .batch import Batch, BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
 from .config import DiscriminantSettings, TrainingConfig
-from .discriminant import check_projects, with_discriminant
+from .discriminant import check_projects, with_discriminant, without_discriminant
 from .distillation import StudentInput, with_teacher
 from .epoch_totals import EpochTotals
 from .loss import Loss, LossOutput, build_loss
@@ -241,6 +241,8 @@ class Trainer:
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
         if self.config.discriminant is not None:
             self._fit_discriminant(self.config.discriminant)
+        else:
+            self._take_discriminant_back()
         self._renew_card()
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
@@ -357,9 +359,24 @@ class Trainer:
         )
         result = dict(written.training["result"])
         if "validation" in result:
-            result["before the discriminant"] = result["validation"]
+            result.setdefault("before the discriminant", result["validation"])
             result["validation"] = self._validate(Encoder(fitted, device=self.device))
         renewed = replace(fitted, training={**fitted.training, "result": result})
+        checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
+        self.folder.write_record(dict(renewed.training))
+
+    def _take_discriminant_back(self) -> None:
+        """Give a finished checkpoint its trained last layer again, if it has one in closed form."""
+        written = checkpoints.load_checkpoint(self.folder.checkpoint)
+        if "discriminant" not in written.training:
+            return
+        if not self._is_kept():
+            raise TrainingError(
+                f"the checkpoint in {self.folder.path} has its last layer in closed form, and the "
+                "trained one of its epoch was not kept; put [discriminant] back, or start afresh "
+                "(--fresh)"
+            )
+        renewed = without_discriminant(written, self._checkpoint().weights)
         checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
         self.folder.write_record(dict(renewed.training))
 

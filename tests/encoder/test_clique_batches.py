@@ -237,12 +237,22 @@ def test_overlap_with_the_benchmark_stops(
         csv.writer(file).writerows([("work_id", "track_id"), *rows])
     with pytest.raises(TrainingError, match=message):
         build(da_tacos, recordings, benchmark_ids="ids.csv")
-    with (tmp_path / "bare.csv").open("w", newline="") as file:  # as some lists write ids
-        rows = [(work[2:], p[2:]) for work, p in rows]
-        csv.writer(file).writerows([("work_id", "track_id"), *rows])
-    with pytest.raises(TrainingError, match=message):
-        build(da_tacos, recordings, benchmark_ids="bare.csv")
+    # As some lists write ids: bare, as fractions, in small letters, with blanks.
+    for spelt in ("{}", "{}.0", "w_{}", "0{}", " W_{} "):
+        with (tmp_path / "bare.csv").open("w", newline="") as file:
+            numbers = [(spelt.format(w[2:]), spelt.format(p[2:])) for w, p in rows]
+            csv.writer(file).writerows([("work_id", "track_id"), *numbers])
+        with pytest.raises(TrainingError, match=message):
+            build(da_tacos, recordings, benchmark_ids="bare.csv")
     assert not (recordings.folder / "tracks.f16").exists()  # nothing was read
+
+
+def test_numbers_that_are_alike_are_no_overlap(
+    da_tacos: Path, recordings: SourceContext, tmp_path: Path
+) -> None:
+    rows = "W_100,P_770\n300,P_4100\nW_30.5,P_41.5\nX_3,X_41\n"  # there are W_3 and P_41
+    (tmp_path / "others.csv").write_text("work_id,track_id\n" + rows)
+    assert build(da_tacos, recordings, benchmark_ids="others.csv").steps_per_epoch == 3
 
 
 def test_without_a_list_nothing_is_trained(
@@ -269,6 +279,7 @@ def test_without_a_list_nothing_is_trained(
     [
         ({"works_per_batch": 10}, "only 9 different works"),
         ({"shortest_seconds": 7.0}, "more than longest_seconds"),
+        ({"longest_seconds": float("inf")}, "longest_seconds is inf"),
         ({"tempo": 0.9}, "tempo"),
         ({"temp": 1.1}, "no setting"),
     ],

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from coverdex.encoder.errors import NotFoundError, TrainingError
+from coverdex.encoder.training.arrangements import chart_chords
 from coverdex.encoder.training.corpus import (
     BASS,
     CHORDS,
@@ -258,13 +259,33 @@ def test_a_table_that_lacks_something_is_refused(tmp_path: Path) -> None:
         read_seeds([tmp_path / "mine.parquet"])
 
 
-@pytest.mark.parametrize("chords", ["[[0, 4, 0]]", "[[600, 4, 0, [0]]]", "{", "[1]", None])
+@pytest.mark.parametrize(
+    "chords",
+    [
+        "[[0, 4, 0]]", "[[600, 4, 0, [0]]]", "{", "[1]", None, "[" * 100_000,
+        "[[0, 1e7, 0, [0]]]", "[[0, Infinity, 0, [0]]]", "[[-1e6, 4, 0, [0]], [0, 4, 0, [0]]]",
+    ],
+)  # fmt: skip
 def test_a_chart_that_is_none_is_named(chords: str | None, tmp_path: Path) -> None:
     chart = {"work_id": "t", "source": "book", "version_id": "1", "chords_json": chords}
     good = {**chart, "chords_json": "[[0, 4, 0, [0, 4, 7]]]"}
     pq.write_table(pa.Table.from_pylist([good, chart]), tmp_path / "charts.parquet")
     with pytest.raises(TrainingError, match="row 2"):
         read_seeds([tmp_path / "charts.parquet"])
+
+
+def test_a_chart_is_the_same_in_any_order() -> None:
+    chords = [[0, 4, 0, [0, 4, 7]], [4, 4, 7, [7, 11, 2]], [8, 4, 5, [5, 9, 0]]]
+    roll = roll_from_chart(chords, seed=1)
+    assert np.array_equal(roll_from_chart(chords[::-1], seed=1), roll)
+    assert chart_chords(json.dumps(chords[::-1])) == chart_chords(json.dumps(chords))
+
+
+def test_times_may_be_those_of_a_clock() -> None:
+    rows = [(0.0, 1.0, 40, 2), (0.06, 1.0, 64, 2), (1.0, 1.0, 60, 2)]
+    clock = 1_700_000_000.1  # seconds; a place for each beat since then would fill the memory
+    later = split_bass(notes([(onset + clock, *rest) for onset, *rest in rows]))
+    assert later.part.tolist() == [BASS, CHORDS, CHORDS]
 
 
 def test_an_upbeat_before_zero_has_its_bass() -> None:
@@ -296,6 +317,21 @@ def test_midi_folders_are_works_and_versions(tmp_path: Path) -> None:
         [3, 7, 10],
         [3],
     ]
+    (tmp_path / "one" / "._a.mid").write_bytes(b"not music: beside each file, on some disks")
+    assert len(read_seeds([tmp_path])) == 3
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainingError, match=r"no \.mid"):
         read_seeds([tmp_path / "empty"])
+
+
+def test_midi_of_more_than_a_day_is_refused(tmp_path: Path) -> None:
+    import mido
+
+    note = {"note": 60, "velocity": 80}
+    track = mido.MidiTrack([
+        mido.MetaMessage("set_tempo", tempo=16_000_000), mido.Message("note_on", **note),
+        mido.Message("note_off", note=60, time=9_000_000),
+    ])  # fmt: skip
+    mido.MidiFile(tracks=[track], ticks_per_beat=1).save(str(tmp_path / "endless.mid"))
+    with pytest.raises(TrainingError, match=r"endless\.mid lasts 4e\+04 hours"):
+        read_seeds([tmp_path])

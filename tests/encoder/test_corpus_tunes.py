@@ -261,5 +261,9 @@ def test_a_list_of_another_corpus_is_an_error(abc_corpus: Path, tmp_path: Path) 
         leave_out_tunes(settings, listing(tmp_path, 99))
     with pytest.raises(NotFoundError, match="no list"):
         leave_out_tunes(settings, tmp_path / "absent.json")
+    for text in ("{", "[]", '{"works": 3}', '{"works": [{"title": "A Reel"}]}', "\0"):
+        (tmp_path / "wrong.json").write_text(text)
+        with pytest.raises(TrainingError, match=r"wrong\.json is no list of tunes"):
+            leave_out_tunes(settings, tmp_path / "wrong.json")
     with pytest.raises(NotFoundError, match="no ABC files"):
         read_settings(tmp_path)

@@ -103,6 +103,10 @@ def test_a_shortest_length_above_the_longest_is_an_error(source: Any) -> None:
         ({"held_out_corpus": "charts", "held_out_works": 8}, "leaves no work to train on"),
         ({"seeds": []}, "hold no work"),
         ({"simulator": {"frame_rate": 8.0}}, r"that of \[preprocessing\]"),
+        ({"seconds": float("inf")}, "seconds is inf"),
+        ({"concentration": float("inf")}, "concentration is inf"),
+        ({"held_out_seed": -1}, "held_out_seed is -1"),
+        ({"simulator": {"timeline": {"tempo_spread": 25}}}, "logarithm of a tempo ratio"),
         ({"later": {"from_step": 3, "simulator": {"anchor": 2.0}}}, "later.simulator"),
     ],
 )

@@ -108,6 +108,38 @@ def test_it_follows_the_last_step_once_and_changes_the_last_layer_alone(
     assert Encoder.load(tmp_path / "checkpoint").id == fitted.encoder.id
 
 
+def test_it_may_change_and_be_taken_back_when_the_run_is_finished(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    tables = {**config_tables, "architecture": EQUIVARIANT}
+    plain = Trainer(parse_config(tables), tmp_path, world=world).run()
+    trained = load_checkpoint(tmp_path / "checkpoint").training["result"]
+    for batches in (2, 3):
+        other = parse_config({**tables, "discriminant": {"batches": batches}})
+        Trainer(other, tmp_path, world=world).run()
+        result = load_checkpoint(tmp_path / "checkpoint").training["result"]
+        assert result["before the discriminant"] == trained["validation"]
+    back = Trainer(parse_config(tables), tmp_path, world=world).run()
+    assert back.encoder.id == plain.encoder.id
+    assert load_checkpoint(tmp_path / "checkpoint").training["result"] == trained
+    assert b'"discriminant"' not in (tmp_path / "run.json").read_bytes()
+
+
+def test_it_is_not_taken_back_from_an_epoch_that_was_not_kept(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    tables = {**config_tables, "architecture": EQUIVARIANT}
+    tables["run"] = {**tables["run"], "keep": "best"}
+    trainer = Trainer(
+        parse_config({**tables, "discriminant": {"batches": 2}}), tmp_path, world=world
+    )
+    trainer.run()
+    again = Trainer(parse_config(tables), tmp_path, world=world)
+    again.history[0]["validation"]["recordings"]["map"] = 2.0  # better than any other
+    with pytest.raises(TrainingError, match="put \\[discriminant\\] back"):
+        again.run()
+
+
 def test_a_network_without_a_linear_end_is_refused(
     config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
 ) -> None:

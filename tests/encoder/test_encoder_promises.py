@@ -10,12 +10,14 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from coverdex.encoder import (
     Chroma,
     Encoder,
@@ -121,6 +123,50 @@ def test_values_that_break_after_the_check_are_found(encoder: Encoder, bad: floa
         with pytest.raises(InvalidChromaError, match="NaN or infinite") as caught:
             attempt()
         assert caught.value.reason == "not-finite"
+
+
+def test_a_track_that_breaks_after_the_check_is_found_after_those_before_it(
+    encoder: Encoder,
+) -> None:
+    prepared = encoder.prepare(random_chroma(20)).values.copy()  # the shortest, so embedded first
+    prepared[0, 4] = np.nan
+    tracks = [random_chroma(300), random_chroma(700), PreparedChroma(prepared), random_chroma(400)]
+    vectors = encoder.embed_many(tracks)
+    for track in tracks[:2]:
+        np.testing.assert_allclose(next(vectors), encoder.embed(track), atol=1e-5)
+    with pytest.raises(InvalidChromaError, match="NaN or infinite"):
+        next(vectors)
+
+
+@pytest.fixture
+def doubles_by_default() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("name", ["coverdex-64", "siamese-cnn"])
+def test_what_the_caller_computes_in_half_precision_changes_nothing(name: str) -> None:
+    encoder, chroma = Encoder.load(name), random_chroma(700)
+    vector = encoder.embed(chroma)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert encoder.embed(chroma).tobytes() == vector.tobytes()
+        (in_company,) = encoder.embed_many([chroma])
+    assert in_company.tobytes() == vector.tobytes()
+
+
+@pytest.mark.usefixtures("doubles_by_default")
+@pytest.mark.parametrize("name", ["coverdex-64", "siamese-cnn"])
+def test_what_type_torch_takes_by_default_changes_nothing(name: str) -> None:
+    chroma = random_chroma(700)
+    loaded_meanwhile = Encoder.load(name).embed(chroma)
+    torch.set_default_dtype(torch.float32)
+    encoder = Encoder.load(name)
+    vector = encoder.embed(chroma)
+    torch.set_default_dtype(torch.float64)
+    for found in (loaded_meanwhile, encoder.embed(chroma)):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, vector, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import wave
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_silence_is_chroma_without_energy() -> None:
         (np.zeros(0, np.float32), r"shape \(0,\)"),
         (np.zeros(100, np.int16), "int16 .*give mono floats"),
         (np.full(100, np.nan, np.float32), "not all finite"),
+        (np.full(9000, 1e300), "not all finite"),  # no number of float32
     ],
 )
 def test_samples_that_are_no_sound_are_refused(samples: NDArray[np.float32], said: str) -> None:
@@ -84,3 +86,16 @@ def test_files_that_are_no_sound_are_refused_by_name(tmp_path: Path) -> None:
             extract_hpcp(tmp_path / name)
     with pytest.raises(CoverdexError, match=r"none\.wav"):
         extract_hpcp(write_wav(tmp_path / "none.wav", [np.zeros(0, np.float32)], 44_100))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_file_of_floats_that_are_not_all_finite_is_refused(tmp_path: Path, bad: float) -> None:
+    pytest.importorskip("essentia")
+    samples = np.full(20_000, 0.1, "<f4")
+    samples[5_000] = bad
+    data = samples.tobytes()
+    layout = struct.pack("<IHHIIHH", 16, 3, 1, 44_100, 4 * 44_100, 4, 32)  # 3: IEEE floats
+    head = b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + layout
+    (tmp_path / "bad.wav").write_bytes(head + b"data" + struct.pack("<I", len(data)) + data)
+    with pytest.raises(CoverdexError, match=r"bad\.wav has samples that are NaN or infinite"):
+        extract_hpcp(tmp_path / "bad.wav")

@@ -166,6 +166,22 @@ def test_damaged_state_is_refused(
         Trainer(config, tmp_path, world=world)
 
 
+def test_a_state_in_which_one_bit_has_changed_is_refused(
+    config: TrainingConfig, world: TrainingWorld, tmp_path: Path
+) -> None:
+    trainer = Trainer(config, tmp_path, world=world)
+    trainer.run()
+    whole = (tmp_path / "state.pt").read_bytes()
+    weights = trainer.network.state_dict()["hidden.weight"].numpy().tobytes()
+    changed_state = bytearray(whole)
+    changed_state[whole.index(weights) + 2] ^= 1
+    (tmp_path / "state.pt").write_bytes(changed_state)
+    with pytest.raises(TrainingError, match=r"cannot be read .*is damaged"):
+        Trainer(config, tmp_path, world=world)
+    (tmp_path / "state.pt").write_bytes(whole)
+    assert Trainer(config, tmp_path, world=world).step == trainer.n_steps
+
+
 @pytest.mark.parametrize("before", [[], [{"name": "others", "catalogue": "validation"}]])
 def test_validation_may_change_before_a_run_goes_on(
     config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path, before: list[Any]

@@ -96,7 +96,7 @@ def test_a_soup_lies_between_and_remembers_both(
     assert f"- 0.50 of `{other.id}`: made elsewhere." in made.card
 
 
-def test_unknown_training_makes_the_whole_unknown(
+def test_what_is_known_of_the_training_stays_known_and_is_not_complete(
     ingredients: list[Checkpoint], tmp_path: Path
 ) -> None:
     silent = replace(ingredients[1], training_list=None)
@@ -104,7 +104,11 @@ def test_unknown_training_makes_the_whole_unknown(
     config = read_soup(tmp_path / "soup.toml")
     for order in (["one", "other"], ["other", "one"]):
         seen = make_soup(config.model_copy(update={"checkpoints": order}), base=tmp_path)
-        assert seen.training_list is None or not seen.training_list.complete
+        assert seen.training_list is not None
+        assert not seen.training_list.complete
+        assert {p.work_id for p in seen.training_list.performances} == {"W_1"}
+    save_checkpoint(replace(ingredients[0], training_list=None), tmp_path / "one", overwrite=True)
+    assert make_soup(config, base=tmp_path).training_list is None
 
 
 def test_the_command_writes_a_checkpoint(ingredients: list[Checkpoint], tmp_path: Path) -> None:

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coverdex.encoder import NotFoundError, TrainingError
-from coverdex.encoder.training import read_config
+from coverdex.encoder import (
+    CheckpointError,
+    NotFoundError,
+    Preprocessing,
+    TrainingError,
+    build_architecture,
+)
+from coverdex.encoder.training import SourceContext, read_config
+from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.config import TrainingConfig, parse_config
 from coverdex.encoder.training.joining import JoinConfig, read_join
+from coverdex.encoder.training.loss import build_loss
 from coverdex.encoder.training.soup import SoupConfig, read_soup
 
 MINIMAL = """
@@ -81,6 +89,19 @@ def test_changes_from_the_command_line(path: Path) -> None:
 def test_mistakes_are_named(path: Path, change: str, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         read_config(path, changes=[change])
+
+
+@pytest.mark.parametrize("name", ["['pairs']", "{a = 1}", "3", "nothing"])
+def test_names_of_another_type_are_no_names(path: Path, name: str) -> None:
+    changes = [f"{key}={name}" for key in ("architecture.name", "loss.name", "data.source")]
+    config = read_config(path, changes=changes)
+    with pytest.raises(CheckpointError, match="is unknown; known are ensemble"):
+        build_architecture(config.architecture or {})
+    with pytest.raises(TrainingError, match="give one of contrastive"):
+        build_loss(config.loss)
+    context = SourceContext(Preprocessing(4.0), config.kind, 0, "cpu", path, path)
+    with pytest.raises(TrainingError, match="give one of alternating"):
+        build_batch_source(config.data, context)
 
 
 def test_all_mistakes_are_named_at_once(path: Path) -> None:

@@ -101,7 +101,7 @@ def add_percussion(
 
 
 def drop_frames(x: Tensor, probability: Tensor, rng: np.random.Generator) -> Tensor:
-    """Replace frames by noise alone, as loud as the view is on average: consonants, clicks, breaks.
+    """Replace frames by noise alone, half as loud as the view is on average: consonants, clicks.
 
     Parameters
     ----------

@@ -41,7 +41,8 @@ class InstrumentEffects:
     subharmonics : float
         Greatest share a fifth below; the third below gets about half of it.
     detuning : float
-        Greatest share in each neighbouring semitone.
+        Greatest share that a view's tuning puts into one neighbouring semitone; vibrato puts up to
+        half as much into both.
     transpose : bool
         Whether each view is moved by any number of semitones.
     """

@@ -25,6 +25,9 @@ _AT_MOST_ONE = {
     *("percussion_share", "lost_frames"),
 }
 
+#: Logarithms of a tempo ratio: above this a view runs through hours of score, or for ever.
+_AT_MOST_THREE = {"tempo_spread", "section_tempo_spread"}
+
 _Table = TypeVar("_Table")
 
 
@@ -84,6 +87,8 @@ def _within(number: float, given: Any, where: str) -> float:
         raise ValueError(f"{where} is {given!r}; give 0 or more")
     if name in _AT_MOST_ONE and number > 1:
         raise ValueError(f"{where} is {given!r}; give 0 to 1")
+    if name in _AT_MOST_THREE and number > 3:
+        raise ValueError(f"{where} is {given!r}; give the logarithm of a tempo ratio, 0 to 3")
     if name == "drop" and number == 1:
         raise ValueError(f"{where} is {given!r}, which leaves nothing to play; give less than 1")
     if name == "compression" and number == 0:

@@ -38,7 +38,8 @@ class TimelineEffects:
         Probability for each section to be left out, to be played twice, to change places with the
         next one, to be replaced by a stretch of another work (an introduction or solo).
     late_start : float
-        A view starts up to this share of the score late; half the views start on time.
+        A view starts up to this share of the score late, or of twice what it plays where that is
+        less; half the views start on time.
     loop : float
         Probability that a view that reaches the score's end begins again instead of ending.
     """
