@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from ..errors import TrainingError
 from . import provenance
 from .averaging import WeightAverage
 from .batch import Batch, BatchSource, HoldsOutRecordings, SourceContext, build_batch_source
-from .config import DiscriminantSettings, TrainingConfig
-from .discriminant import check_projects, with_discriminant, without_discriminant
+from .config import TrainingConfig
+from .discriminant import check_projects
 from .distillation import StudentInput, with_teacher
 from .epoch_totals import EpochTotals
+from .finished_run import fit_discriminant, renew_card, take_discriminant_back
 from .loss import Loss, LossOutput, build_loss
 from .model_card import model_card
 from .prefetch import Waiting, batches, worker_count
@@ -240,10 +241,17 @@ class Trainer:
                 epoch = math.ceil(self.step / self.steps_per_epoch)
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
         if self.config.discriminant is not None:
-            self._fit_discriminant(self.config.discriminant)
+            fit_discriminant(
+                self.folder,
+                self.source,
+                self.config.discriminant,
+                n_steps=self.n_steps,
+                device=self.device,
+                validate=self._validate,
+            )
         else:
-            self._take_discriminant_back()
-        self._renew_card()
+            take_discriminant_back(self.folder, self.average.weights if self._is_kept() else None)
+        renew_card(self.folder, self.config, self.training_list)
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
 
@@ -346,47 +354,6 @@ class Trainer:
             card=model_card(self.config.name, self.config.card, record),
             training_list=self.training_list,
         )
-
-    def _fit_discriminant(self, settings: DiscriminantSettings) -> None:
-        """Put the last layer of the finished checkpoint into closed form, unless it is already."""
-        written = checkpoints.load_checkpoint(self.folder.checkpoint)
-        before = written.training.get("discriminant", {})
-        if settings.model_dump().items() <= before.items():
-            self.folder.write_record(dict(written.training))  # a kill may have come before it
-            return
-        fitted = with_discriminant(
-            written, self.source, settings, first_step=self.n_steps, device=self.device
-        )
-        result = dict(written.training["result"])
-        if "validation" in result:
-            result.setdefault("before the discriminant", result["validation"])
-            result["validation"] = self._validate(Encoder(fitted, device=self.device))
-        renewed = replace(fitted, training={**fitted.training, "result": result})
-        checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
-        self.folder.write_record(dict(renewed.training))
-
-    def _take_discriminant_back(self) -> None:
-        """Give a finished checkpoint its trained last layer again, if it has one in closed form."""
-        written = checkpoints.load_checkpoint(self.folder.checkpoint)
-        if "discriminant" not in written.training:
-            return
-        if not self._is_kept():
-            raise TrainingError(
-                f"the checkpoint in {self.folder.path} has its last layer in closed form, and the "
-                "trained one of its epoch was not kept; put [discriminant] back, or start afresh "
-                "(--fresh)"
-            )
-        renewed = without_discriminant(written, self._checkpoint().weights)
-        checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
-        self.folder.write_record(dict(renewed.training))
-
-    def _renew_card(self) -> None:
-        """Write card and training list again if they have changed since the checkpoint was."""
-        written = checkpoints.load_checkpoint(self.folder.checkpoint)
-        card = model_card(self.config.name, self.config.card, written.training)
-        renewed = replace(written, card=card, training_list=self.training_list)
-        if (written.card, written.training_list) != (card, self.training_list):
-            checkpoints.save_checkpoint(renewed, self.folder.checkpoint, overwrite=True)
 
     def _check_weights(self) -> None:
         kept = self.average.weights.values()
