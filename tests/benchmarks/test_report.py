@@ -12,11 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from coverdex.benchmarks import WorkBootstrap, evaluate
+from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.baselines import TwoDFTM
 from coverdex.benchmarks.drawing import DrawingError
 from coverdex.benchmarks.report.commands import benchmark
-from coverdex.benchmarks.report.comparison import compare, difference_of
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
@@ -32,147 +31,10 @@ from coverdex.indexer import (
 from coverdex.search import write_index
 from typer.testing import CliRunner
 
+from .written_spec import written
+
 WORKS = [f"W_{i // 3}" for i in range(12)] + ["N_1", "N_2"]
 NAMES = [f"P_{i:02}" for i in range(14)]
-
-
-# --- specifications ---------------------------------------------------------------------------
-
-
-def written(folder, text):
-    path = folder / "spec.toml"
-    path.write_text(text)
-    return path
-
-
-def test_spec_with_everything(tmp_path):
-    (tmp_path / "catalogue.parquet").touch()
-    (tmp_path / "train.csv").touch()
-    spec = read_spec(
-        written(
-            tmp_path,
-            """
-            title = "T"
-            catalogue = "catalogue.parquet"
-            systems = ["Qmax"]
-            protocol = "covers80"
-            training = "train.csv"
-            [[rankings]]
-            name = "other"
-            path = "other.npy"
-            distances = true
-            """,
-        )
-    )
-    assert spec.catalogue == str(tmp_path / "catalogue.parquet")
-    assert spec.training == str(tmp_path / "train.csv")
-    assert spec.systems == ("Qmax",)
-    assert spec.rankings[0].distances
-    assert spec.kind == "hpcp"
-
-
-@pytest.mark.parametrize("name", ["Qmax", "2dftm", "coverdex-64"])
-def test_a_folder_beside_the_spec_hides_no_system_of_its_name(tmp_path, name):
-    (tmp_path / name).mkdir()
-    spec = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['{name}']"))
-    assert spec.systems == (name,)
-    meant = read_spec(written(tmp_path, f"catalogue = 'demo'\nsystems = ['./{name}']"))
-    assert meant.systems == (str(tmp_path / name),)
-
-
-def test_a_folder_beside_the_spec_hides_the_demo_catalogue_only_if_it_may_be_one(tmp_path):
-    text = "catalogue = 'demo'\nsystems = ['Qmax']"
-    (tmp_path / "demo").mkdir()
-    assert read_spec(written(tmp_path, text)).catalogue == "demo"
-    (tmp_path / "demo" / "P_1.h5").touch()
-    assert read_spec(written(tmp_path, text)).catalogue == str(tmp_path / "demo")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("catalogue = ", "no TOML"),
-        ("systems = ['Qmax']", "names no catalogue"),
-        ("catalogue = 'demo'", "names no system"),
-        ("catalogue = 'demo'\nsystem = ['Qmax']", "unknown key 'system'"),
-        ("catalogue = 'demo'\nsystems = 'Qmax'", "list of names"),
-        ("catalogue = 'demo'\nsystems = ['Qmax', 'Qmax']", "two systems have one name"),
-        ("catalogue = 'demo'\nsystems = ['Qmax']\nkind = 3", "kind is 3"),
-        ("catalogue = 'demo'\nsystems = ['Qmax']\nids = 'ids.csv'", "list of a protocol"),
-        ("catalogue = 'demo'\n[[rankings]]\nname = 'x'", "needs name and path"),
-        ("catalogue = 'demo'\nrankings = 5", "are tables"),
-        ("catalogue = 'demo'\n[rankings]\nname = 'x'\npath = 'y'", "are tables"),
-        (
-            "catalogue = 'demo'\n[[rankings]]\nname = 'x'\npath = 'y'\ndistances = 'false'",
-            "true or false",
-        ),
-        (
-            "catalogue = 'demo'\nsystems = ['Qmax']\n[[rankings]]\nname = 'qmax!'\npath = 'y'",
-            "differ only in",
-        ),
-        (
-            f"catalogue = 'demo'\n[[rankings]]\nname = '{'x' * 241}'\npath = 'y'",
-            "x... is too long",
-        ),
-    ],
-)
-def test_wrong_spec_is_refused(text, message, tmp_path):
-    with pytest.raises(SpecError, match=message):
-        read_spec(written(tmp_path, text))
-
-
-def test_a_spec_may_begin_with_the_mark_that_editors_write(tmp_path):
-    path = tmp_path / "spec.toml"
-    path.write_text("catalogue = 'demo'\nsystems = ['Qmax']", encoding="utf-8-sig")
-    assert read_spec(path).systems == ("Qmax",)
-
-
-def test_spec_that_is_not_there(tmp_path):
-    with pytest.raises(NotFoundError):
-        read_spec(tmp_path / "none.toml")
-
-
-# --- comparison -------------------------------------------------------------------------------
-
-
-def test_difference_counts_queries_and_draws_works():
-    bootstrap = WorkBootstrap.of(["a", "a", "b", "c"])
-    a, b = np.array([0.5, 0.5, 1.0, 0.2]), np.array([0.6, 0.5, 0.5, 0.4])
-    d = difference_of(a.copy(), b.copy(), bootstrap, True)
-    assert (d.won, d.lost, d.drawn) == (2, 1, 1)
-    assert d.difference == pytest.approx((0.1 + 0 - 0.5 + 0.2) / 4)
-    assert d.interval is not None
-    assert d.interval.low == pytest.approx(-0.5)  # work b alone
-    ranks = difference_of(a, b, bootstrap, False)
-    assert (ranks.won, ranks.lost) == (1, 2)
-
-
-def test_verdict_needs_an_interval_without_zero():
-    works = [f"W_{i}" for i in range(50)]
-    rng = np.random.default_rng(0)
-    a = rng.random(50)
-    bootstrap = WorkBootstrap.of(works)
-    assert difference_of(a, a + 0.1, bootstrap, True).verdict == "better"
-    assert difference_of(a, a + 0.1, bootstrap, False).verdict == "worse"
-    assert difference_of(a, a + rng.normal(size=50), bootstrap, True).verdict == "undecided"
-    assert difference_of(a, a.copy(), bootstrap, True).verdict == "undecided"
-
-
-def test_compare_matches_queries_by_id(six, six_works):
-    names = ["a1", "a2", "a3", "b1", "b2", "n"]
-    a = evaluate(six, six_works).per_query(names, six_works)
-    perfect = np.equal.outer(six_works, six_works).astype(float)
-    b = evaluate(perfect, six_works).per_query(names, six_works).take([4, 2, 0, 1])
-    compared = compare(a, b)
-    assert (compared.n_queries, compared.n_only_a, compared.n_only_b) == (4, 1, 0)
-    assert compared.differences["map"].a == pytest.approx((0.75 + 0.75 + 0.416667 + 0.5) / 4)
-    assert compared.differences["map"].b == 1
-    assert compared.differences["mr1"].won == 2  # a3 and b2; a1 and a2 were right already
-    with pytest.raises(CoverdexError, match="no query in common"):
-        compare(a, b.slice(0, 0))
-
-
-# --- the whole way ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
