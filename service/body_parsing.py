@@ -9,8 +9,10 @@ other request, health checks included, gets a turn. So a body that is long
   ``(n, 12)`` at once; between two slices the lock is free.
 
 The result is what ``json.loads`` gives but for those arrays, which are
-:class:`numpy.ndarray` ``(n_frames, 12)`` float64 instead of lists. Whatever is not twelve numbers
-to a frame, or no JSON, is left to ``json.loads``, so that errors are the same for every length.
+:class:`numpy.ndarray` ``(n_frames, 12)`` float64 instead of lists. Of an array in which frames have
+other numbers of values than twelve, one frame of each wrong length is given: all that the error
+needs, where five million empty frames would take seconds to look at. Whatever is not numbers, or no
+JSON, is left to ``json.loads``. So errors are the same for every length.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Coroutine
+from itertools import chain
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +39,8 @@ from .workers import WorkerPool
 LONG_BODY = 65_536
 #: Characters of an array that are parsed in one go.
 SLICE = 32_768
+#: Of how many wrong lengths a frame is given; an error names no more.
+MOST_LENGTHS = 3
 
 #: The key, not the end of another one such as ``"my \"hpcp"``, and the bracket of its array.
 _KEY = re.compile(r'(?<!\\)"hpcp"\s*:\s*\[\s*(?=\[)')
@@ -46,8 +51,12 @@ _INNER_END = re.compile(r"\]\s*\]")
 _parsers = CapacityLimiter(1)
 
 
+#: Frames of a body: an array, or a list of a frame of each wrong length.
+Frames = NDArray[np.float64] | list[list[float]]
+
+
 class OddFramesError(ValueError):
-    """An array that is not twelve numbers to a frame, or text that is no JSON."""
+    """An array that is not numbers in frames, or text that is no JSON."""
 
 
 def parse_body(body: bytes) -> Any:
@@ -79,10 +88,10 @@ def _parse_in_slices(text: str) -> Any:
     return json.loads(rest, object_hook=put_back)
 
 
-def _take_frames_out(text: str, place: str) -> tuple[str, list[NDArray[np.float64]]]:
+def _take_frames_out(text: str, place: str) -> tuple[str, list[Frames]]:
     """Give the text with ``{place: number}`` in place of each array, and the arrays."""
     pieces: list[str] = []
-    arrays: list[NDArray[np.float64]] = []
+    arrays: list[Frames] = []
     done = 0
     while (key := _KEY.search(text, done)) is not None:
         frames, end = _read_frames(text, key.end())
@@ -92,19 +101,26 @@ def _take_frames_out(text: str, place: str) -> tuple[str, list[NDArray[np.float6
     return "".join([*pieces, text[done:]]), arrays
 
 
-def _read_frames(text: str, start: int) -> tuple[NDArray[np.float64], int]:
+def _read_frames(text: str, start: int) -> tuple[Frames, int]:
     """Read frames from the first one's bracket on; give them and where the array has ended."""
     slices: list[NDArray[np.float64]] = []
+    wrong: set[int] = set()
     at = start
     while True:
         end = _end_of_slice(text, at)
-        slices.append(_read_slice(text[at:end]))
+        numbers, lengths = _read_slice(text[at:end])
+        wrong |= lengths - {N_PITCH_CLASSES}
+        if not wrong:  # else the numbers are not asked for
+            slices.append(numbers.reshape(-1, N_PITCH_CLASSES))
         following = _NEXT.match(text, end)
         if following is None:
             raise OddFramesError("neither another frame nor the end of the array")
         at = following.end()
         if following[1] == "]":
-            return np.concatenate(slices), following.start(1) + 1
+            after = following.start(1) + 1
+            if wrong:
+                return [[0.0] * n for n in sorted(wrong)[:MOST_LENGTHS]], after
+            return np.concatenate(slices), after
 
 
 def _end_of_slice(text: str, start: int) -> int:
@@ -114,16 +130,18 @@ def _end_of_slice(text: str, start: int) -> int:
     return limit if last is None else last.start() + 1
 
 
-def _read_slice(text: str) -> NDArray[np.float64]:
+def _read_slice(text: str) -> tuple[NDArray[np.float64], set[int]]:
+    """Give the numbers of the frames in a row, and the numbers of values that frames have."""
     if _NUMBERS.fullmatch(text) is None:
         raise OddFramesError("something that is no number")
     try:
-        values = np.array(json.loads(f"[{text}]"), dtype=np.float64)
+        frames = json.loads(f"[{text}]")
+        numbers = np.array(list(chain.from_iterable(frames)), dtype=np.float64)
     except (ValueError, OverflowError, TypeError) as error:
         raise OddFramesError(str(error)) from error
-    if values.ndim != 2 or values.shape[1] != N_PITCH_CLASSES:
-        raise OddFramesError(f"frames of the shape {values.shape}")
-    return values
+    if numbers.ndim != 1:
+        raise OddFramesError("arrays within a frame")
+    return numbers, {len(frame) for frame in frames}
 
 
 class _RequestInSlices(Request):

@@ -74,8 +74,8 @@ def test_slices_give_what_json_gives(
     [
         '{"hpcp": []}',
         '{"hpcp": [[]]}',
-        '{"hpcp": [[1, 2], [3]]}',
         '{"hpcp": [[1, true]]}',
+        '{"hpcp": [[1, 2], [3, [4]]]}',
         '{"hpcp": [["]", "[["]]}',
         '{"hpcp": [[[1]], [[2]]]}',
         '{"hpcp": [1, 2]}',
@@ -90,6 +90,15 @@ def test_what_is_odd_is_left_to_json(text: str) -> None:
 
 
 TWELVE = ", ".join(["0.5"] * 12)
+
+
+@pytest.mark.parametrize("slice_length", [1, 10, 1000])
+def test_of_wrong_frames_one_of_each_length_is_given(
+    slice_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_parsing, "SLICE", slice_length)
+    text = f'{{"hpcp": [[{TWELVE}], [1, 2], [], [{TWELVE}], [1, 2, 3], [7, 8], [9, 9, 9, 9]]}}'
+    assert parse_body(text.encode()) == {"hpcp": [[], [0.0, 0.0], [0.0, 0.0, 0.0]]}
 
 
 def test_no_key_of_a_request_stands_for_frames() -> None:
@@ -179,7 +188,9 @@ def test_errors_of_long_bodies_are_those_of_short_ones(make_client: MakeClient) 
         return client.post("/v1/search", json={"query": {"hpcp": hpcp, "frame_rate": 4.0, **more}})
 
     ragged = [*frames, [0.5] * 11]
-    assert problem_of(post(ragged), INVALID_CHROMA)["reason"] == "wrong-shape"
+    long = problem_of(post(ragged), INVALID_CHROMA)
+    assert long == problem_of(post(ragged[-2:]), INVALID_CHROMA)
+    assert long["reason"] == "wrong-shape"
     wrong = [*frames, [0.5] * 11 + ["x"]]
     (error,) = problem_of(post(wrong), INVALID_REQUEST)["errors"]
     assert error["pointer"] == "#/query/hpcp/3000/11"
