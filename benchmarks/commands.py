@@ -51,8 +51,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--works",
-            help="Which performance is of which work, for a matrix or a run: CSV, TSV, Parquet, "
-            "Da-TACOS metadata, an index, a catalogue, or 'demo'.",
+            help="Which performance is of which work, for a matrix, a run or an index that knows "
+            "none: CSV, TSV, Parquet, Da-TACOS metadata, an index, a catalogue, or 'demo'.",
         ),
     ] = None,
     protocol: Annotated[

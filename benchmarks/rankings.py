@@ -3,18 +3,21 @@
 =====================  ============================================================================
 what lies at the path  what is evaluated
 =====================  ============================================================================
-an index folder        its embeddings against each other, exactly; its own works
+an index folder        its embeddings against each other, exactly; its own works, if it has any
 ``.npy``               a similarity matrix (n, n), memory-mapped: it may be larger than memory
 ``.parquet``           a run with the columns query, candidate, similarity (or rank)
 anything else          a run in TREC's format
 =====================  ============================================================================
 
-All but an index need a list of works (:mod:`.work_lists`), in whose order a matrix stands.
+All but an index that knows its works need a list of them (:mod:`.work_lists`), in whose order a
+matrix stands.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,8 @@ from .similarity import (
     SimilaritySource,
 )
 from .work_lists import WorkList, read_work_list
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +72,8 @@ def open_ranking(
     path : path-like
         Index folder, ``.npy`` matrix, Parquet or TREC run.
     works : path-like or WorkList, optional
-        List of works; needed for all but an index, and refused for an index.
+        List of works; needed for all but an index that has works of its own, for which it is
+        refused. Performances of the list that an index does not have are warned of.
     distances : bool, default False
         A matrix holds distances: smaller is closer. Refused for anything else.
 
@@ -110,12 +116,16 @@ def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
     from ..search import Index
 
     index = Index.open(path)
-    if works is not None:
-        raise CoverdexError(f"{path} is an index and knows its works; leave --works out")
     table = index.columns(["performance_id", "work_id", "title"])
-    listed = WorkList(
-        table.column("performance_id").to_pylist(), table.column("work_id").to_pylist()
-    )
+    performances = table.column("performance_id").to_pylist()
+    own_works = table.column("work_id")
+    if works is None:
+        listed = WorkList(performances, own_works.to_pylist())
+    elif own_works.null_count < len(own_works):
+        raise CoverdexError(f"{path} is an index and knows its works; leave --works out")
+    else:
+        given = works if isinstance(works, WorkList) else read_work_list(works)
+        listed = _in_order_of(performances, given, path)
     source = EmbeddingSimilarity(index.embeddings)
     manifest = index.manifest
     return Ranking(
@@ -126,6 +136,23 @@ def _open_index(path: Path, works: str | Path | WorkList | None) -> Ranking:
         manifest.encoder_name,
         table.column("title").to_pylist(),
     )
+
+
+def _in_order_of(performances: list[str], given: WorkList, path: Path) -> WorkList:
+    """Give the works of a list to the performances of an index; None where it has none."""
+    work_of = dict(zip(given.performances, given.works, strict=True))
+    listed = WorkList(performances, [work_of.pop(name, None) for name in performances])
+    if len(work_of) == len(given.performances):
+        raise CoverdexError(
+            f"{path} has none of the {len(work_of)} performances of the list of works; give the "
+            "ids that it has"
+        )
+    if work_of:
+        some = ", ".join(islice(work_of, 5)) + (", ..." if len(work_of) > 5 else "")
+        _log.warning(
+            "%s lacks %d performances of the list of works: %s", path, len(work_of), some
+        )
+    return listed
 
 
 def share_listed(ranking: Ranking, queries: NDArray[np.int64]) -> float:

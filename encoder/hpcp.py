@@ -12,6 +12,8 @@ It decodes what its ffmpeg does: WAV, FLAC, MP3, Ogg, AAC.
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,7 @@ def extract_hpcp(audio: str | os.PathLike[str] | NDArray[np.float32]) -> Chroma:
         The file is no sound that can be decoded, the samples are not of that shape or not
         finite, or essentia is not installed.
     """
-    es = _essentia()
+    es = load_essentia()
     samples = _samples(audio) if isinstance(audio, np.ndarray) else _load(Path(audio), es)
     window = es.Windowing(type="blackmanharris62")
     spectrum = es.Spectrum()
@@ -78,7 +80,50 @@ def extract_hpcp(audio: str | os.PathLike[str] | NDArray[np.float32]) -> Chroma:
     return Chroma(np.asarray(frames, dtype=np.float32))
 
 
-def _essentia() -> Any:
+@dataclass(frozen=True)
+class SoundTags:
+    """What the tags of a sound file say; None where they say nothing.
+
+    Parameters
+    ----------
+    title, artist : str or None
+    year : int or None
+        Of the date, from 1 to 9999.
+    """
+
+    title: str | None = None
+    artist: str | None = None
+    year: int | None = None
+
+
+def read_tags(path: str | os.PathLike[str]) -> SoundTags:
+    """Read title, artist and year of a sound file (ID3, Vorbis comments, MP4).
+
+    Tags are no reason to refuse a file: what cannot be read is not known.
+
+    Raises
+    ------
+    CoverdexError
+        essentia is not installed.
+    """
+    es = load_essentia()
+    try:
+        read = es.MetadataReader(filename=os.fspath(path), failOnError=False)()
+    except (RuntimeError, UnicodeError):
+        return SoundTags()
+    title, artist, date = (read[i].strip() or None for i in (0, 1, 6))
+    year = re.search(r"(?<!\d)\d{4}(?!\d)", date or "")
+    return SoundTags(title, artist, (year and int(year[0])) or None)
+
+
+def load_essentia() -> Any:
+    """Import essentia, quietly, and give its module of algorithms.
+
+    Raises
+    ------
+    CoverdexError
+        It is not installed.
+    """
     try:
         import essentia
 

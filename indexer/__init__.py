@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .performance import PerformanceRecord
     from .rejection import Rejection, read_rejections, rejection_report_path
     from .shard_reading import read_shards
+    from .sound_files import SoundFileCatalogue
 
 _HOME_OF = {
     "AdditionReport": "additions",
@@ -60,6 +61,7 @@ _HOME_OF = {
     "embed_catalogue": "embedding",
     "read_shards": "shard_reading",
     "FileListCatalogue": "feature_files",
+    "SoundFileCatalogue": "sound_files",
     "ParquetCatalogue": "parquet_catalogue",
     "ParquetCatalogueWriter": "parquet_catalogue_writer",
     "write_parquet_catalogue": "parquet_catalogue_writer",
@@ -82,6 +84,7 @@ __all__ = [
     "PerformanceRecord",
     "RejectedError",
     "Rejection",
+    "SoundFileCatalogue",
     "UnfinishedAdditionError",
     "add_catalogue",
     "add_embeddings",

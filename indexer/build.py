@@ -31,7 +31,7 @@ from ..encoder.errors import CoverdexError
 from ..search.manifest import Manifest
 from ..search.writer import check_target, write_index
 from .catalogue import Catalogue, open_catalogue
-from .embedding import SHARD_SIZE, ProgressCallback, embed_into
+from .embedding import ProgressCallback, embed_into
 from .embedding_shards import ShardPlan
 from .index_options import IndexOptions, time_to_claim
 from .rejection import Rejection, rejection_report_path, summarise_rejections, write_rejections
@@ -104,7 +104,7 @@ def build_index(
     *,
     encoder: Encoder | str | Path | None = None,
     workers: int = 0,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     progress: ProgressCallback | None = None,
     **options: Any,
 ) -> BuildReport:
@@ -122,8 +122,8 @@ def build_index(
         An encoder, or what :meth:`coverdex.encoder.Encoder.load` takes; by default the shipped one.
     workers : int, default 0
         Reading processes beside this one; 0 reads in this process.
-    shard_size : int, default 512
-        Performances that an interruption can cost.
+    shard_size : int, optional
+        Performances that an interruption can cost; by default 512, and 64 of sound files.
     progress : callable, optional
         ``progress(done, total)``.
     **options

@@ -1,9 +1,9 @@
 """A catalogue: many performances, each with a record and its chroma.
 
-Catalogues come as a folder in the layout of Da-TACOS (:mod:`.datacos_catalogue`) or as one Parquet
-file (:mod:`.parquet_catalogue`); :func:`open_catalogue` tells which. Opening one reads metadata and
-names, never the chroma: it is read performance by performance as the catalogue is iterated, so a
-catalogue may be far larger than memory.
+Catalogues come as a folder in the layout of Da-TACOS (:mod:`.datacos_catalogue`), as one Parquet
+file (:mod:`.parquet_catalogue`) or as sound files (:mod:`.sound_files`); :func:`open_catalogue`
+tells which. Opening one reads metadata and names, never the chroma: it is read performance by
+performance as the catalogue is iterated, so a catalogue may be far larger than memory.
 
 What is wrong with a performance never stops the others: it becomes a
 :class:`~coverdex.indexer.Rejection` in ``rejections``, which is complete once the catalogue has
@@ -94,7 +94,12 @@ class Catalogue(ABC):
         What opening found, and once the catalogue has been iterated, what reading found too.
     found_when_opened : tuple of Rejection
         What opening found.
+    shard_size : int
+        Least performances of a shard of embeddings, which is what an interrupted build can lose.
     """
+
+    #: Two groups of the encoder, half a minute of work.
+    shard_size = 512
 
     def __init__(
         self, *, source: str, kind: ChromaKind, rejections: Iterable[Rejection] = ()
@@ -154,8 +159,9 @@ def open_catalogue(
     ----------
     path : path-like or "demo"
         A folder in the layout of Da-TACOS (its root or one feature folder), a folder of loose
-        ``.h5`` or ``.hdf5`` files, a Parquet file of chroma, or ``"demo"`` for the catalogue that
-        Coverdex ships, unless a file, a catalogue, an index or shards of that name lie here.
+        ``.h5`` or ``.hdf5`` files, a folder of sound files at any depth, a Parquet file of chroma,
+        or ``"demo"`` for the catalogue that Coverdex ships, unless a file, a catalogue, an index or
+        shards of that name lie here.
     kind : ChromaKind or str, default "hpcp"
         Which chroma to read: the one that the encoder was trained for.
     subset : {"benchmark", "coveranalysis"}, optional
@@ -209,6 +215,7 @@ def _opened(
     if path.is_dir():
         from .datacos_catalogue import DatacosCatalogue, is_datacos_folder
         from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
+        from .sound_files import SoundFileCatalogue, sound_files_below
 
         loose = sorted(
             child
@@ -218,6 +225,9 @@ def _opened(
         if loose and not is_datacos_folder(path):
             _refuse_options_of_datacos(f"{path} is a folder of loose files", subset, metadata)
             return FileListCatalogue(loose, kind=kind, source=str(path))
+        if not is_datacos_folder(path) and any(sound_files_below(path)):
+            _refuse_options_of_datacos(f"{path} is a folder of sound files", subset, metadata)
+            return SoundFileCatalogue.below(path, kind=kind)
         return DatacosCatalogue(path, kind=kind, subset=subset, metadata=metadata)
     check_is_there(path)
     _refuse_options_of_datacos(f"{path} is a file", subset, metadata)
@@ -226,8 +236,8 @@ def _opened(
 
     if path.suffix != ".parquet" and not begins_as_parquet(path):
         raise CoverdexError(
-            f"{path} is no Parquet file; give a Da-TACOS folder, feature files (.h5), a Parquet "
-            "file of chroma, or 'demo'"
+            f"{path} is no Parquet file; give a Da-TACOS folder, feature files (.h5), a folder of "
+            "sound files, a Parquet file of chroma, or 'demo'"
         )
     return ParquetCatalogue(path, kind=kind)
 
@@ -248,8 +258,9 @@ def hides_demo(here: Path) -> bool:
     if not here.is_dir():
         return here.exists()
     from .datacos_catalogue import METADATA_FOLDER, is_datacos_folder
+    from .sound_files import SOUND_FILE_ENDINGS
 
-    endings = {".h5", ".hdf5", ".parquet", ".json"}
+    endings = {".h5", ".hdf5", ".parquet", ".json", *SOUND_FILE_ENDINGS}
     if is_datacos_folder(here) or (here / METADATA_FOLDER).exists():
         return True
     if any(child.suffix.lower() in endings for child in here.iterdir()):

@@ -22,7 +22,8 @@ Catalogues = Annotated[
     str,
     typer.Argument(
         metavar="PATH",
-        help="Da-TACOS folder, Parquet file of chroma, folder of shards, or 'demo'.",
+        help="Da-TACOS folder, Parquet file of chroma, folder of sound files, folder of shards, or "
+        "'demo'.",
         show_default=False,
     ),
 ]
@@ -106,7 +107,7 @@ def encoder_and_catalogue(
     *,
     index: Index | None = None,
 ) -> tuple[Encoder, Catalogue]:
-    """Load the encoder and open what the paths name: one catalogue, or feature files.
+    """Load the encoder and open what the paths name: one catalogue, or files of one kind.
 
     Where no encoder is named it is the one of the index that is added to, or else the default one.
     """
@@ -114,11 +115,15 @@ def encoder_and_catalogue(
     from ..search.own_encoder import load_encoder_of
     from .catalogue import check_is_there, open_catalogue
     from .feature_files import FEATURE_FILE_ENDINGS, FileListCatalogue
+    from .sound_files import SoundFileCatalogue, is_sound_file
 
-    one_catalogue = len(paths) == 1 and not paths[0].endswith(FEATURE_FILE_ENDINGS)
-    odd = [path for path in paths if not path.endswith(FEATURE_FILE_ENDINGS)]
+    of_sound = all(is_sound_file(path) and not Path(path).is_dir() for path in paths)
+    odd = [path for path in paths if not (of_sound or path.endswith(FEATURE_FILE_ENDINGS))]
+    one_catalogue = len(paths) == 1 and bool(odd)
     if odd and not one_catalogue:
-        raise typer.BadParameter(f"{odd[0]} is no feature file (.h5); give one catalogue, or files")
+        raise typer.BadParameter(
+            f"{odd[0]} is no feature file (.h5); give one catalogue, feature files or sound files"
+        )
     if not one_catalogue and (subset is not None or metadata is not None):
         raise typer.BadParameter("--subset and --metadata go with a folder of Da-TACOS")
     if one_catalogue:
@@ -127,7 +132,8 @@ def encoder_and_catalogue(
     wanted = kind or str(loaded.kind)
     if one_catalogue:
         return loaded, open_catalogue(paths[0], kind=wanted, subset=subset, metadata=metadata)
-    return loaded, FileListCatalogue(paths, kind=wanted)
+    files = SoundFileCatalogue if of_sound else FileListCatalogue
+    return loaded, files(paths, kind=wanted)
 
 
 def refuse_options_of_others(

@@ -37,6 +37,7 @@ from .rejection import (
     METADATA_DISAGREES,
     NO_FEATURE_FILE,
     NO_METADATA,
+    UNREADABLE,
     UNRECOGNISED_FILE,
     Rejection,
 )
@@ -198,7 +199,7 @@ def _feature_files(folder: Path, rejections: list[Rejection]) -> Iterator[tuple[
             paths = _visible(work_folder)
         except OSError as error:
             rejections.append(
-                Rejection(str(work_folder), None, "unreadable", f"cannot list: {error}")
+                Rejection(str(work_folder), None, UNREADABLE, f"cannot list: {error}")
             )
             continue
         for path in paths:

@@ -45,9 +45,6 @@ from .only_writer import only_writer
 from .preparation import Prepared, PreparedPerformance, beside_readers, prepared_parts
 from .rejection import Rejection
 
-#: Performances per shard: two groups of the encoder, half a minute of work to lose at worst.
-SHARD_SIZE = 512
-
 #: Vectors that the encoder gives at once.
 GROUP = 256
 
@@ -106,7 +103,7 @@ def embed_catalogue(
     *,
     encoder: Encoder,
     workers: int = 0,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | None = None,
     share: tuple[int, int] = (1, 1),
     progress: ProgressCallback | None = None,
 ) -> EmbeddingReport:
@@ -122,8 +119,8 @@ def embed_catalogue(
     workers : int, default 0
         Reading processes beside this one; see
         :func:`~coverdex.indexer.preparation.prepared_parts`.
-    shard_size : int, default 512
-        Least performances per shard (but for the last).
+    shard_size : int, optional
+        Least performances per shard (but for the last); by default 512, and 64 of sound files.
     share : (int, int), default (1, 1)
         ``(i, n)``: make every n-th shard only, beginning with the i-th, so that n machines share
         the work.
@@ -161,7 +158,7 @@ def embed_into(
     *,
     encoder: Encoder,
     workers: int,
-    shard_size: int,
+    shard_size: int | None,
     share: tuple[int, int] = (1, 1),
     progress: ProgressCallback | None,
     keep_others: bool = False,
@@ -176,6 +173,8 @@ def embed_into(
             f"{encoder.kind}; open the catalogue with kind={str(encoder.kind)!r}"
         )
     position, n_shares = share
+    if shard_size is None:
+        shard_size = catalogue.shard_size
     plan = _plan(catalogue.parts(), folder, encoder, shard_size)
     if keep_others:
         _refuse_shards_of_others(folder, plan, catalogue)

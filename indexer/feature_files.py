@@ -131,6 +131,8 @@ class FeatureFileCatalogue(Catalogue):
         What was already found to be wrong.
     """
 
+    files_per_part = FILES_PER_PART
+
     def __init__(
         self,
         files: Iterable[FeatureFile],
@@ -156,10 +158,10 @@ class FeatureFileCatalogue(Catalogue):
         return len(self.files)
 
     def parts(self) -> list[CataloguePart]:
-        """Cut the catalogue into batches of :data:`FILES_PER_PART` files, in order."""
+        """Cut the catalogue into batches of ``files_per_part`` files, in order."""
         return [
-            FeatureFileBatch(tuple(self.files[start : start + FILES_PER_PART]), self.kind)
-            for start in range(0, len(self.files), FILES_PER_PART)
+            FeatureFileBatch(tuple(self.files[start : start + self.files_per_part]), self.kind)
+            for start in range(0, len(self.files), self.files_per_part)
         ]
 
 

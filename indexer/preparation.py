@@ -130,8 +130,8 @@ def prepared_parts(
         read = _being_read(under_way, workers)
         raise CoverdexError(
             f"a reading process ended unexpectedly while it read {read}: out of memory, or a "
-            "damaged file that HDF5 itself cannot stand; start the build again, it goes on where "
-            "it stopped, with fewer --workers, or without that file"
+            "damaged file that HDF5 or essentia itself cannot stand; start the build again, it "
+            "goes on where it stopped, with fewer --workers, or without that file"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -38,6 +38,7 @@ REJECTION_SCHEMA = pa.schema(
 #: ``not-finite``, ``no-energy``, ...) come from its errors and are passed on as they are.
 LISTED_TWICE = "listed-twice"
 NO_FEATURE_FILE = "no-feature-file"
+UNREADABLE = "unreadable"
 NO_METADATA = "no-metadata"
 METADATA_DISAGREES = "metadata-disagrees"
 UNRECOGNISED_FILE = "unrecognised-file"

@@ -17,6 +17,7 @@ import typer
 from .where_option import check_conditions
 
 if TYPE_CHECKING:
+    from ..encoder.encoder import Encoder
     from .candidate import Candidate
     from .index import Index
     from .queries import SearchOptions
@@ -34,6 +35,10 @@ def query(
     hpcp: Annotated[
         Path | None, typer.Option("--hpcp", help="Feature file of a track (Da-TACOS layout).")
     ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option("--audio", help="Sound file of a track; needs the extra coverdex\\[audio]."),
+    ] = None,
     frame_rate: Annotated[
         float | None,
         typer.Option(
@@ -44,7 +49,8 @@ def query(
     encoder: Annotated[
         str | None,
         typer.Option(
-            "--encoder", help="Name or folder of the encoder for --hpcp; default: the index's own."
+            "--encoder",
+            help="Name or folder of the encoder for --hpcp and --audio; default: the index's own.",
         ),
     ] = None,
     where: Annotated[
@@ -77,12 +83,14 @@ def query(
     """Rank the nearest covers of one performance.
 
     Ask with --performance about a track that the index holds, which is left out of its own
-    answer, or with --hpcp about any other.
+    answer, or with --hpcp or --audio about any other.
     """
-    if (performance is None) == (hpcp is None):
-        raise typer.BadParameter("give one of --performance and --hpcp")
-    if hpcp is None and (frame_rate is not None or encoder is not None):
-        raise typer.BadParameter("--frame-rate and --encoder go with --hpcp")
+    if sum(each is not None for each in (performance, hpcp, audio)) != 1:
+        raise typer.BadParameter("give one of --performance, --hpcp and --audio")
+    if hpcp is None and frame_rate is not None:
+        raise typer.BadParameter("--frame-rate goes with --hpcp")
+    if performance is not None and encoder is not None:
+        raise typer.BadParameter("--encoder goes with --hpcp and --audio")
     if out is not None and out.suffix.lower() not in (".csv", ".jsonl", ".parquet"):
         raise typer.BadParameter(f"--out {out} ends neither in .csv nor .jsonl nor .parquet")
     from .index import Index
@@ -98,9 +106,11 @@ def query(
     if performance is not None:
         asked = _describe(opened, performance)
         candidates = opened.search_by_id(performance, **options)
-    else:
-        assert hpcp is not None
+    elif hpcp is not None:
         asked, candidates = _ask_about_file(opened, hpcp, frame_rate, encoder, options)
+    else:
+        assert audio is not None
+        asked, candidates = _ask_about_sound(opened, audio, encoder, options)
     if out is not None:
         _write(out, opened, asked, candidates)
     if as_json:
@@ -122,24 +132,47 @@ def _ask_about_file(
     options: SearchOptions,
 ) -> tuple[dict[str, Any], list[Candidate]]:
     from ..encoder import Chroma, read_chroma
-    from .own_encoder import load_encoder_of
 
     file = read_chroma(path)
     chroma = file.chroma
     if frame_rate is not None:
         chroma = Chroma(chroma.values, frame_rate, chroma.kind)
-    encoder = load_encoder_of(index, encoder_name)
-    index.check_encoder(encoder.id)
+    encoder = _own_encoder(index, encoder_name)
+    own = file.performance_id
     asked = {
-        "performance_id": file.performance_id,
+        "performance_id": own,
         "work_id": file.work_id,
         "path": str(path),
         "encoder_id": encoder.id,
     }
-    own = file.performance_id
     if own is not None and own in index:
         print(f"{own} is in the index itself and left out of its answer", file=sys.stderr)
     return asked, index.search(encoder.embed(chroma), exclude=own or (), **options)
+
+
+def _ask_about_sound(
+    index: Index, path: Path, encoder_name: str | None, options: SearchOptions
+) -> tuple[dict[str, Any], list[Candidate]]:
+    from ..encoder import extract_hpcp
+
+    encoder = _own_encoder(index, encoder_name)
+    # For another kind the encoder says what it reads.
+    chroma = extract_hpcp(path)
+    asked = {
+        "performance_id": None,
+        "work_id": None,
+        "path": str(path),
+        "encoder_id": encoder.id,
+    }
+    return asked, index.search(encoder.embed(chroma), **options)
+
+
+def _own_encoder(index: Index, name: str | None) -> Encoder:
+    from .own_encoder import load_encoder_of
+
+    encoder = load_encoder_of(index, name)
+    index.check_encoder(encoder.id)
+    return encoder
 
 
 def _write(out: Path, index: Index, asked: dict[str, Any], candidates: list[Candidate]) -> None:

@@ -14,6 +14,7 @@ from coverdex.benchmarks.run_files import read_run
 from coverdex.benchmarks.similarity import InvalidSimilarityError
 from coverdex.benchmarks.work_lists import WorkListError, read_work_list
 from coverdex.encoder.errors import CoverdexError, NotFoundError
+from coverdex.search import write_index
 
 from .conftest import SIX_NAMES, SIX_WORKS
 
@@ -242,3 +243,44 @@ def test_damaged_runs_are_refused(tmp_path):
     (tmp_path / "binary.run").write_bytes(b"\xff\xfe\x00\n")
     with pytest.raises(InvalidSimilarityError, match=r"line 1 of .* is no line of a TREC run"):
         read_run(tmp_path / "binary.run", SIX_NAMES)
+
+
+@pytest.fixture
+def embeddings():
+    made = np.random.default_rng(5).standard_normal((6, 8)).astype(np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def written_index(path, embeddings, works):
+    table = pa.table({"performance_id": SIX_NAMES, "work_id": pa.array(works, pa.string())})
+    write_index(
+        path,
+        embeddings=embeddings,
+        performances=table,
+        encoder_id="made-up-0123456789ab",
+        encoder_name="made-up",
+        source="a test",
+    )
+    return path
+
+
+def test_an_index_without_works_takes_them_from_a_list_in_any_order(
+    embeddings, works_file, tmp_path, caplog
+):
+    header, *rows = works_file.read_text().splitlines()
+    works_file.write_text("\n".join([header, "W_9,P_absent", *reversed(rows[1:])]))
+    ranking = open_ranking(written_index(tmp_path / "i", embeddings, [None] * 6), works_file)
+    assert ranking.listed.performances == list(SIX_NAMES)
+    assert ranking.listed.works == [None, *SIX_WORKS[1:]]
+    assert "lacks 1 performances of the list of works: P_absent" in caplog.text
+
+
+def test_an_index_takes_no_list_where_it_has_works_or_the_list_is_of_others(
+    embeddings, works_file, tmp_path
+):
+    knows = written_index(tmp_path / "knows", embeddings, [None] * 5 + ["W_1"])
+    with pytest.raises(CoverdexError, match="knows its works; leave --works out"):
+        open_ranking(knows, works_file)
+    works_file.write_text("work_id,track_id\nW_1,a\nW_1,b\n")
+    with pytest.raises(CoverdexError, match="none of the 2 performances of the list of works"):
+        open_ranking(written_index(tmp_path / "i", embeddings, [None] * 6), works_file)
