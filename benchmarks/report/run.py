@@ -163,7 +163,8 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     given = (
         [read_training_list(spec.training, embed=embed, kind=spec.kind)] if spec.training else []
     )
-    readings = list(catalogue) if systems else []
+    # A Parquet catalogue is read in the order of its rows, and matrices stand in that of the ids.
+    readings = sorted(catalogue, key=_id_of_reading) if systems else []
     records = [record for record, _ in readings]
     if not systems:
         records = _records_for_rankings(spec, catalogue, progress_of)
@@ -343,7 +344,11 @@ def _records_for_rankings(
             readable.append(record)
             if progress is not None:
                 progress(len(readable), len(records))
-    return readable
+    return sorted(readable, key=lambda record: record.performance_id)
+
+
+def _id_of_reading(reading: tuple[PerformanceRecord, Chroma]) -> str:
+    return reading[0].performance_id
 
 
 def _check_that_rankings_are_there(spec: Spec) -> None:

@@ -252,6 +252,9 @@ def damaged(report, tmp_path):
 
 
 def test_an_index_fits_the_catalogue_of_which_it_holds_what_can_be_read(damaged):
+    # Rows in another order than that of ids, which is the order of an index.
+    table = pq.read_table(damaged.parent / "damaged.parquet")
+    pq.write_table(table.take(pa.array(range(13, -1, -1))), damaged.parent / "damaged.parquet")
     results = run(read_spec(damaged))
     assert results.listed.performances == NAMES[1:]
     assert (results.n_rejected, results.rejections[0].performance) == (1, NAMES[0])
@@ -271,6 +274,29 @@ def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path
     spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
     with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
         run(read_spec(written(tmp_path, spec)))
+
+
+@pytest.mark.parametrize("systems", ['systems = ["2DFTM"]', ""])
+def test_rankings_stand_in_the_order_of_ids_whatever_the_order_of_the_catalogue(
+    report, tmp_path, systems
+):
+    table = pq.read_table(report.parent / "catalogue.parquet")
+    order = np.random.default_rng(1).permutation(len(table))
+    pq.write_table(table.take(pa.array(order)), tmp_path / "shuffled.parquet")
+    build_index(open_catalogue(tmp_path / "shuffled.parquet"), tmp_path / "my.index")
+    spec = f"""
+        catalogue = "shuffled.parquet"
+        {systems}
+        [[rankings]]
+        name = "perfect"
+        path = "{report.parent / "perfect.npy"}"
+        [[rankings]]
+        name = "mine"
+        path = "my.index"
+    """
+    results = run(read_spec(written(tmp_path, spec)))
+    assert results.listed.performances == NAMES
+    assert {o.name: o.evaluation.map for o in results.outcomes}["perfect"] == 1
 
 
 def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
