@@ -199,6 +199,14 @@ def test_blank_works_of_a_list_are_unknown(tmp_path):
         assert read_work_list(tmp_path / name).works == [None, None, "a"], name
 
 
+def test_works_that_are_numbers_with_nan_where_none_is_known(tmp_path):
+    table = pa.table({"performance_id": [3, 4, 5, 6], "work_id": [12.0, np.nan, np.nan, None]})
+    pq.write_table(table, tmp_path / "works.parquet")
+    listed = read_work_list(tmp_path / "works.parquet")
+    assert listed.performances == ["3", "4", "5", "6"]
+    assert listed.works == ["12", None, None, None]
+
+
 def test_a_list_of_works_with_another_ending_is_told_the_forms(works_file, tmp_path):
     for name in ("works.txt", "works"):
         (tmp_path / name).write_bytes(works_file.read_bytes())
