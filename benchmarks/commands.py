@@ -91,7 +91,7 @@ def evaluate(
     from .metrics import NothingToEvaluateError
     from .protocols import check_protocol, protocol_named
     from .published_codes import PUBLISHED_CODES
-    from .rankings import open_ranking, share_listed
+    from .rankings import open_ranking, queries_left_out, share_listed
     from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
@@ -131,6 +131,7 @@ def evaluate(
             "encoder_id": opened.encoder_id,
             "protocol": check.summary(),
             "share_listed": listed,
+            "queries_left_out": queries_left_out(opened, evaluation.queries),
             "leakage": leakage and leakage.training_summary(),
             **evaluation.summary(),
             "as_published": also,
@@ -187,7 +188,7 @@ def _print_evaluation(
     from rich.console import Console
 
     from .evaluation_table import evaluation_table, published_table
-    from .rankings import listed_in_words
+    from .rankings import listed_in_words, queries_left_out
 
     console = Console()
     title = " · ".join(filter(None, (opened.name, opened.encoder_id)))
@@ -198,8 +199,9 @@ def _print_evaluation(
             console.print(f"  {finding}", markup=False, highlight=False)
     if listed < 1:
         console.print(
-            f"the run lists {listed_in_words(listed)}; the others are tied behind them, so the "
-            "figures are estimates",
+            "the run lists "
+            f"{listed_in_words(listed, queries_left_out(opened, evaluation.queries))}; the others "
+            "are tied behind them, so the figures are estimates",
             style="yellow",
         )
     for name, figures in also.items():

@@ -98,6 +98,10 @@ class RunSimilarity:
             return 1.0
         return float(self._listed[queries].mean() / (self._n - 1))
 
+    def queries_left_out(self, queries: NDArray[np.int64]) -> int:
+        """Count those of ``queries`` (positions) for which the run lists no candidate."""
+        return int((self._listed[queries] == 0).sum())
+
     def rows(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
         """Scores of the candidates of ``which``, ``-inf`` if not listed, shape (b, n)."""
         block = np.full((len(which), self._n), -np.inf)

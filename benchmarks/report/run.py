@@ -28,7 +28,7 @@ from ..metrics import NothingToEvaluateError, evaluate
 from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
 from ..published_codes import PUBLISHED_CODES
-from ..rankings import Ranking, open_ranking, share_listed
+from ..rankings import Ranking, open_ranking, queries_left_out, share_listed
 from ..side_by_side import names_of, system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
@@ -61,6 +61,8 @@ class Outcome:
         From chroma in memory to the similarity matrix; None if it ran elsewhere.
     share_listed : float
         Share of the candidates that it orders; below 1 for a run file that is cut off.
+    queries_left_out : int
+        Queries for which a run file orders no candidate.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Outcome:
     profile: SimilarityProfile
     seconds: float | None = None
     share_listed: float = 1.0
+    queries_left_out: int = 0
 
     @property
     def recall_curve(self) -> tuple[list[int], list[float]]:
@@ -85,6 +88,7 @@ class Outcome:
             "parameters": dict(self.parameters),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "share_listed": self.share_listed,
+            "queries_left_out": self.queries_left_out,
             "hubness": self.profile.hubness,
             "separation": None if math.isnan(separation) else separation,
             **self.evaluation.summary(),
@@ -206,8 +210,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         learnt[ranking.name] = learnt_by_ranking(opened)
         if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(opened.source, listed.performances)
-        ordered = share_listed(opened, outcome.evaluation.queries)
-        outcomes.append(replace(outcome, share_listed=ordered))
+        queries = outcome.evaluation.queries
+        ordered, none = share_listed(opened, queries), queries_left_out(opened, queries)
+        outcomes.append(replace(outcome, share_listed=ordered, queries_left_out=none))
     if not outcomes:
         raise next(iter(failed.values()))
     known = (

@@ -48,6 +48,15 @@ def test_json_has_figures_intervals_and_other_codes(asked):
     assert document["counts"]["n_queries"] == 5
 
 
+def test_queries_that_a_run_leaves_out_are_counted(asked, tmp_path):
+    (tmp_path / "some.run").write_text("a1 Q0 a2 1 0.9 x\nn Q0 a1 1 0.5 x\na2 Q0 a2 1 1 x\n")
+    arguments = [tmp_path / "some.run", *asked[1:]]
+    printed = " ".join(run(*arguments).stdout.split())
+    assert "the run lists 4.0% of the candidates, for 4 of the queries none" in printed
+    assert json.loads(run(*arguments, "--json").stdout)["queries_left_out"] == 4
+    assert json.loads(run(*asked, "--json").stdout)["queries_left_out"] == 0
+
+
 def test_table_shows_figures_and_intervals(asked):
     text = run(*asked).stdout
     for expected in ("MAP", "0.5333", "MR1", "2.20", "95% by work", "noise"):

@@ -145,7 +145,7 @@ def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
     """
     arguments = ["run", str(written(tmp_path, spec)), "--out", str(tmp_path / "out")]
     printed = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stdout
-    listed = "<short> lists 0.6% of the candidates"
+    listed = "<short> lists 0.6% of the candidates, for 11 of the queries none"
     assert listed in " ".join(printed.split())
     for name, short in (("report.md", "<short>"), ("report.html", "&lt;short&gt;")):
         text = (tmp_path / "out" / name).read_text()
@@ -154,6 +154,7 @@ def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
         assert "random ties" not in text
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [s["share_listed"] for s in document["systems"]] == [pytest.approx(1 / (12 * 13)), 1]
+    assert [s["queries_left_out"] for s in document["systems"]] == [11, 0]
 
 
 def test_a_missing_ranking_is_named_before_systems_run(report, tmp_path, monkeypatch):
