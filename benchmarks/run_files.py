@@ -155,7 +155,8 @@ def _read_trec(path: Path, position: Mapping[str, int]) -> Columns:
             except ValueError:
                 raise InvalidSimilarityError(
                     f"line {number} of {path} is no line of a TREC run: {line.strip()[:80]!r}; "
-                    "give 'query Q0 candidate rank score system', or a .parquet file"
+                    "give 'query Q0 candidate rank score system', a .parquet file with the columns "
+                    "query, candidate and similarity, or a matrix as numpy.save writes it (.npy)"
                 ) from None
             for name, positions in ((columns[0], queries), (columns[2], candidates)):
                 if name not in position:
@@ -175,8 +176,8 @@ def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
         value = next((name for name in ("similarity", "rank") if name in names), None)
         if value is None or not {"query", "candidate"} <= set(names):
             raise InvalidSimilarityError(
-                f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
-                "(or rank)"
+                f"{path} has the columns {_some(names)}; give query, candidate and similarity "
+                "(or rank), or a matrix as numpy.save writes it (.npy)"
             )
         table = pq.read_table(path, columns=["query", "candidate", value])
     except (OSError, pa.ArrowException) as error:
@@ -204,6 +205,11 @@ def _column_as(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.
             f"column {name} of {path} is of type {column.type} and does not become {kind} "
             f"({error}); give ids as text and similarities as numbers"
         ) from error
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name columns; a matrix in Parquet has as many as there are performances."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
 
 
 def _unknown(path: Path, name: object) -> InvalidSimilarityError:

@@ -129,6 +129,17 @@ def test_run_without_its_columns_is_refused(works_file, tmp_path):
         open_ranking(tmp_path / "x.parquet", works_file)
 
 
+def test_a_matrix_in_another_form_is_told_that_of_numpy(six, works_file, tmp_path):
+    np.savez(tmp_path / "matrix.npz", six)
+    np.savetxt(tmp_path / "matrix.csv", six, delimiter=",")
+    columns = {f"column_{at}": six[:, 0] for at in range(1000)}
+    pq.write_table(pa.table(columns), tmp_path / "matrix.parquet")
+    for name in ("matrix.npz", "matrix.csv", "matrix.parquet"):
+        with pytest.raises(InvalidSimilarityError, match=r"as numpy\.save writes it") as told:
+            open_ranking(tmp_path / name, works_file)
+        assert len(str(told.value)) < 600 + len(str(tmp_path)), name
+
+
 @pytest.mark.parametrize(
     "columns",
     [
