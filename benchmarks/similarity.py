@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..encoder.errors import CoverdexError
+from ..search.given import plain
 
 _FRACTION_BITS = 26
 
@@ -108,16 +109,16 @@ class EmbeddingSimilarity:
     ----------
     embeddings : array-like, shape (n, dimension)
         One vector per performance, finite; normally L2-normalised float32, so that the inner
-        product is the cosine.
+        product is the cosine. A column of vectors, of Arrow or pandas, will do.
 
     Raises
     ------
     InvalidSimilarityError
-        If the shape is wrong or a value is not finite.
+        If the shape is wrong, they are no numbers, or a value is not finite.
     """
 
     def __init__(self, embeddings: ArrayLike) -> None:
-        vectors = np.asarray(embeddings, dtype=np.float64)
+        vectors = _vectors(embeddings)
         if vectors.ndim != 2:
             raise InvalidSimilarityError(
                 f"embeddings have shape {vectors.shape}; give (n, dimension), one row each"
@@ -146,6 +147,20 @@ class EmbeddingSimilarity:
         if self._scale != 1.0:
             exact *= self._scale  # a power of two: exact, only the float32 conversion rounds
         return exact.astype(np.float32)
+
+
+def _vectors(embeddings: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(embeddings, dtype=np.float64)
+    except (TypeError, ValueError):
+        pass  # a column of a table is one array of many
+    try:
+        return np.asarray(plain(embeddings), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidSimilarityError(
+            f"embeddings do not become numbers of shape (n, dimension) ({error}); give one vector "
+            "for each performance, all of one length"
+        ) from error
 
 
 class RankingSimilarity:

@@ -325,7 +325,19 @@ def test_ranking_out_of_range_is_refused(ranking):
         RankingSimilarity(ranking)
 
 
-@pytest.mark.parametrize("embeddings", [np.zeros(6), np.full((6, 2), np.inf)])
+def test_a_column_of_vectors_is_taken_as_embeddings(six_works):
+    vectors = np.random.default_rng(0).normal(size=(6, 4))
+    column = np.empty(6, dtype=object)  # as pandas holds it
+    column[:] = list(vectors)
+    expected = evaluate_embeddings(vectors, six_works).average_precision.tolist()
+    for embeddings in (pa.array(vectors.tolist()), pa.chunked_array([vectors.tolist()]), column):
+        found = evaluate_embeddings(embeddings, six_works)
+        assert found.average_precision.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "embeddings", [np.zeros(6), np.full((6, 2), np.inf), [[1.0], [1.0, 2.0]], [["x"]] * 6]
+)
 def test_embeddings_that_are_none_are_refused(embeddings, six_works):
     with pytest.raises(InvalidSimilarityError, match="embeddings"):
         evaluate_embeddings(embeddings, six_works)
