@@ -71,8 +71,15 @@ def run(
 
 @benchmark.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="A report.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Another report.", show_default=False)],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            help="A report, or the figures of every query that 'coverdex evaluate' has saved "
+            "(.parquet).",
+            show_default=False,
+        ),
+    ],
+    b: Annotated[Path, typer.Argument(help="Another report, or such a file.", show_default=False)],
     system_a: Annotated[
         str | None, typer.Option("--system-a", help="System of the first; default: its first.")
     ] = None,
@@ -109,7 +116,7 @@ def compare(
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        _print_comparison(compared, f"A: {a.name}/{name_a}   B: {b.name}/{name_b}")
+        _print_comparison(compared, f"A: {_shown(a, name_a)}   B: {_shown(b, name_b)}")
 
 
 @benchmark.command()
@@ -207,6 +214,10 @@ def _print_results(results: Results) -> None:
         console.print(caution, highlight=False, markup=False)
     leakage = results.leakage
     console.print(f"leakage: {leakage.verdict}; {leakage.within}", highlight=False, markup=False)
+
+
+def _shown(report: Path, system: str) -> str:
+    return report.name if report.is_file() else f"{report.name}/{system}"
 
 
 def _print_comparison(compared: Comparison, title: str) -> None:

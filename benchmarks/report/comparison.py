@@ -28,6 +28,10 @@ COMPARED = {
     "mrr": ("reciprocal_rank", True),
     "hits_at_1": ("hit_at_1", True),
 }
+#: Columns of a per-query table that a comparison needs.
+COLUMNS = {"performance_id", "work_id", "n_covers", "n_candidates"} | {
+    column for column, _ in COMPARED.values()
+}
 
 
 @dataclass(frozen=True)

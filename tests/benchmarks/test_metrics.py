@@ -115,6 +115,7 @@ def test_per_query_table(six, six_works):
         "performance_id": "b1",
         "work_id": "b",
         "n_covers": 1,
+        "n_candidates": 5,
         "average_precision": 0.25,
         "first_rank": 4.0,
         "reciprocal_rank": 0.25,

@@ -233,6 +233,38 @@ def test_two_reports_compared(report):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
 
 
+def test_two_evaluations_compared(report, tmp_path):
+    runner = CliRunner()
+    both = [str(report / "queries" / f"{name}.parquet") for name in ("random", "the-perfect-one")]
+    found = json.loads(runner.invoke(benchmark, ["compare", *both, "--json"]).stdout)
+    reports = ["compare", str(report), str(report), "--system-a", "random"]
+    reports += ["--system-b", "the/perfect one", "--json"]
+    expected = json.loads(runner.invoke(benchmark, reports).stdout)
+    assert found["b"]["system"] == "the-perfect-one.parquet"
+    for name in ("map", "mr1", "n_queries"):
+        assert found[name] == expected[name]
+    printed = runner.invoke(benchmark, ["compare", str(report), both[0]]).stdout
+    assert "B: random.parquet" in printed
+    table = pq.read_table(both[1])
+    at = table.column_names.index("n_candidates")
+    more = table.set_column(at, "n_candidates", pa.array([20] * len(table)))
+    pq.write_table(more, tmp_path / "more.parquet")
+    pq.write_table(table.drop_columns(["work_id"]), tmp_path / "less.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("no table")
+    result = runner.invoke(benchmark, ["compare", both[0], str(tmp_path / "more.parquet")])
+    assert "NOT COMPARABLE: A ranks each query among 13 candidates and B among 20" in result.stderr
+    for name, message in (
+        ("less", "lacks the column work_id"),
+        ("none", "has no queries"),
+        ("text", "no report and no Parquet file"),
+    ):
+        with pytest.raises(CoverdexError, match=message):
+            read_query_table(tmp_path / f"{name}.parquet")
+    with pytest.raises(NotFoundError, match="leave 'random' out"):
+        read_query_table(both[0], "random")
+
+
 @pytest.fixture
 def damaged(report, tmp_path):
     """A catalogue of which one performance can't be read, and the index of the others."""
