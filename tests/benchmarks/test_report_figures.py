@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from coverdex.benchmarks import MatrixSimilarity, evaluate
+from coverdex.benchmarks import MatrixSimilarity, drawing, evaluate
 from coverdex.benchmarks.drawing import figure, legend_above, whole_numbers
 from coverdex.benchmarks.planted_catalogue import planted_embeddings
 from coverdex.benchmarks.report import figures
@@ -105,3 +105,14 @@ def test_where_all_are_covers_nothing_is_nan(kept, tmp_path):
     figures.draw_all([outcome], tmp_path)
     titles = [axes.get_title(loc="left") for drawn in kept for axes in drawn.axes]
     assert "a system: there are no other candidates" in titles
+
+
+def test_letters_that_the_font_lacks_are_told_in_one_line(tmp_path, caplog, recwarn):
+    drawing._tell_of_boxes.cache_clear()
+    for path in (tmp_path / "x.png", tmp_path / "y.png"):
+        with figure(path) as drawn:
+            drawn.suptitle("\U00012000\U00012001")  # cuneiform
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "the font of the figures has no shape for some letters of names and titles"
+    ]
+    assert [str(warning.message) for warning in recwarn.list] == []
