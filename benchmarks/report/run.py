@@ -305,7 +305,7 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
             raise CoverdexError(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
                 f"the catalogue in their order{_differing(opened.listed, listed)}; build it from "
-                "this catalogue, without what it cannot hold"
+                "this catalogue, and leave out of the catalogue what an index cannot hold"
             )
         if opened.source.n != len(listed):
             raise CoverdexError(
