@@ -53,7 +53,7 @@ class RunSimilarity:
     Raises
     ------
     InvalidSimilarityError
-        If a pair is listed twice or a score is NaN.
+        If a pair is listed twice, or a score is NaN and not that of a query with itself.
     """
 
     def __init__(
@@ -64,9 +64,14 @@ class RunSimilarity:
         scores: NDArray[np.float64],
         performances: Sequence[str] | None = None,
     ) -> None:
-        if np.isnan(scores).any():
+        self._names = performances
+        wrong = np.isnan(scores) & (queries != candidates)
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
             raise InvalidSimilarityError(
-                f"{int(np.isnan(scores).sum())} scores of the run are NaN; give numbers"
+                f"{int(wrong.sum())} scores of the run are NaN or missing, such as that of the "
+                f"candidate {self._name(candidates[at])} of the query {self._name(queries[at])}; "
+                "give numbers, or leave these candidates out"
             )
         order = np.lexsort((candidates, queries))
         self._n = n
@@ -75,17 +80,16 @@ class RunSimilarity:
         twice = (ordered[1:] == ordered[:-1]) & (self._candidates[1:] == self._candidates[:-1])
         if twice.any():
             at = int(np.flatnonzero(twice)[0])
-            positions = int(ordered[at]), int(self._candidates[at])
-            query, candidate = (
-                f"at position {position}" if performances is None else repr(performances[position])
-                for position in positions
-            )
             raise InvalidSimilarityError(
-                f"the run lists the candidate {candidate} of the query {query} twice; list each "
-                "candidate once"
+                f"the run lists the candidate {self._name(self._candidates[at])} of the query "
+                f"{self._name(ordered[at])} twice; list each candidate once"
             )
         self._start = np.searchsorted(ordered, np.arange(n + 1))
         self._listed = np.bincount(ordered[ordered != self._candidates], minlength=n)
+
+    def _name(self, position: np.int64) -> str:
+        at = int(position)
+        return f"at position {at}" if self._names is None else repr(self._names[at])
 
     @property
     def n(self) -> int:

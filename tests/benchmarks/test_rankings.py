@@ -12,6 +12,7 @@ from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.rankings import listed_in_words, open_ranking, share_listed
 from coverdex.benchmarks.run_files import read_run
 from coverdex.benchmarks.similarity import InvalidSimilarityError
+from coverdex.benchmarks.similarity_profile import similarity_profile
 from coverdex.benchmarks.work_lists import WorkListError, read_work_list
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 
@@ -112,7 +113,7 @@ def test_candidates_that_a_run_leaves_out_are_tied_last(six, works_file, tmp_pat
         ("a1 Q0 a2 1 0.5", "line 1 .* is no line of a TREC run"),
         ("a1 Q0 a2 1 high mine", "line 1 .* is no line of a TREC run"),
         ("a1 Q0 zz 1 0.5 mine", "'zz'"),
-        ("a1 Q0 a2 1 nan mine", "NaN"),
+        ("a1 Q0 a2 1 nan mine", "NaN .* candidate 'a2' of the query 'a1'"),
         ("a1 Q0 a2 1 0.5 mine\na1 Q0 a2 2 0.4 mine", "'a2' of the query 'a1' twice"),
     ],
 )
@@ -121,6 +122,18 @@ def test_wrong_run_is_refused(line, message, works_file, tmp_path):
     path.write_text(line)
     with pytest.raises(InvalidSimilarityError, match=message):
         open_ranking(path, works_file)
+
+
+def test_a_query_among_its_own_candidates_is_ignored_whatever_its_score(six, works_file, tmp_path):
+    scores = [9, "nan"] * 3
+    own = [f"{p} Q0 {p} 1 {score} mine" for p, score in zip(SIX_NAMES, scores, strict=True)]
+    (tmp_path / "own.run").write_text("\n".join([*trec_lines(six), *own]))
+    ranking = open_ranking(tmp_path / "own.run", works_file)
+    result = evaluate(ranking.source, ranking.listed.works)
+    assert result.average_precision.tolist() == evaluate(six, SIX_WORKS).average_precision.tolist()
+    assert share_listed(ranking, result.queries) == 1
+    profile = similarity_profile(ranking.source, result.cliques)
+    assert np.isfinite(profile.occurrences).all()
 
 
 def test_run_without_its_columns_is_refused(works_file, tmp_path):
