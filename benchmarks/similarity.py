@@ -57,8 +57,8 @@ class MatrixSimilarity:
     ----------
     matrix : array-like, shape (n, n)
         Real numbers; ``matrix[i, j]`` is the similarity of query i to candidate j. The diagonal is
-        ignored, whatever it holds. ``-inf`` ranks a candidate last; NaN elsewhere is refused when
-        its row is read.
+        ignored, whatever it holds. ``-inf``, or a distance of ``inf``, ranks a candidate last; NaN
+        elsewhere is refused when its row is read.
     larger_is_closer : bool, default True
         False for a matrix of distances.
 
@@ -91,11 +91,13 @@ class MatrixSimilarity:
         """Rows ``which``, shape (b, n), in the matrix's own precision (no new ties)."""
         block = np.ascontiguousarray(self._matrix[which])
         block[np.arange(len(which)), which] = 0  # often NaN, and no similarity of two performances
-        nan = np.isnan(block).any(axis=1)
+        nan = np.isnan(block)
         if nan.any():
+            row, column = np.argwhere(nan)[0]
+            what, last = ("similarity", "-inf") if self._larger_is_closer else ("distance", "inf")
             raise InvalidSimilarityError(
-                f"row {int(which[nan][0])} of the similarity matrix has NaN; give numbers "
-                "(-inf ranks a candidate last)"
+                f"row {int(which[row])} of the {what} matrix has NaN, in column {int(column)}; "
+                f"give numbers ({last} ranks a candidate last)"
             )
         if self._larger_is_closer:
             return block

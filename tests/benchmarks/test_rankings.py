@@ -80,8 +80,14 @@ def test_the_diagonal_may_be_anything_and_nothing_else_may_be_nan(
     matrix[2, 3] = np.nan
     np.save(tmp_path / "other.npy", matrix)
     ranking = open_ranking(tmp_path / "other.npy", works_file, distances=distances)
-    with pytest.raises(InvalidSimilarityError, match="row 2"):
+    last = r"\(inf ranks" if distances else r"\(-inf ranks"
+    with pytest.raises(InvalidSimilarityError, match=f"row 2 .* column 3; .* {last}"):
         evaluate(ranking.source, ranking.listed.works)
+    matrix[2, 3] = np.inf if distances else -np.inf
+    np.save(tmp_path / "last.npy", matrix)
+    ranking = open_ranking(tmp_path / "last.npy", works_file, distances=distances)
+    ranked = np.argsort(-ranking.source.rows(np.array([2]))[0])
+    assert ranked.tolist()[-1] == 3
 
 
 def test_distances_of_anything_but_a_matrix_are_refused(files, works_file):
