@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.benchmarks import RankingSimilarity, evaluate, evaluate_embeddings
+from coverdex.benchmarks import cover_ranks as ranks
 from coverdex.benchmarks.cover_ranks import Cliques
 from coverdex.benchmarks.similarity import EmbeddingSimilarity, InvalidSimilarityError
 from hypothesis import given, settings
@@ -258,6 +259,32 @@ def test_any_growing_function_of_the_similarity_gives_the_same(catalogue, scale)
     other = evaluate(np.exp(scale * similarity.astype(np.float64)), works.tolist())
     assert one.first_rank.tolist() == other.first_rank.tolist()
     assert one.map == pytest.approx(other.map, nan_ok=True)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16", "uint8"])
+def test_covers_of_a_large_work_stand_where_counting_finds_them(kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    works = ["large"] * 70 + ["small"] * 3 + ["n"]
+    similarity = rng.normal(100, 30, size=(74, 74)).clip(0, 255).round().astype(kind)
+    if similarity.dtype.kind == "f":
+        np.fill_diagonal(similarity, np.nan)
+        similarity[5, 6:9] = -np.inf
+    sorted_rows = evaluate(similarity, works)
+    monkeypatch.setattr(ranks, "SORTED_FROM", 75)
+    counted = evaluate(similarity, works)
+    assert sorted_rows.n_tied > 60
+    for name in ("query", "ahead", "size", "covers"):
+        found, expected = (getattr(e.groups, name).tolist() for e in (sorted_rows, counted))
+        assert found == expected, name
+
+
+def test_a_large_work_is_not_counted_level_by_level(monkeypatch):
+    passes = []
+    count = np.count_nonzero
+    monkeypatch.setattr(np, "count_nonzero", lambda row: passes.append(1) or count(row))
+    similarity = np.random.default_rng(0).random((200, 200))
+    assert evaluate(similarity, ["large"] * 200).map == pytest.approx(1)
+    assert len(passes) == 0
 
 
 # --- sources ----------------------------------------------------------------------------------
