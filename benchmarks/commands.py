@@ -76,8 +76,8 @@ def evaluate(
         Path | None,
         typer.Option(
             "--per-query",
-            help="Parquet file of every query's figures. Default: beside the ranking, with "
-            ".per-query.parquet after its name.",
+            help="File of every query's figures: Parquet, or .csv or .jsonl as its name ends. "
+            "Default: beside the ranking, with .per-query.parquet after its name.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -171,11 +171,16 @@ def _beside(ranking: Path) -> Path:
 
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:
-    """Write the figures of every query to a Parquet file, with the ids of ``listed``."""
+    """Write the figures of every query, with the ids of ``listed``, as the name of the file ends.
+
+    Parquet, unless it ends in ``.csv`` or ``.jsonl``.
+    """
     from ..search import write_table
 
+    ending = path.suffix.lower().removeprefix(".")
+    file_format = ending if ending in ("csv", "jsonl") else "parquet"
     figures = evaluation.per_query(listed.performances, listed.works)
-    write_table([figures], path, file_format="parquet")
+    write_table([figures], path, file_format=file_format)
 
 
 def _print_evaluation(

@@ -87,6 +87,16 @@ def test_per_query_file(asked, tmp_path):
     assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
 
 
+def test_per_query_file_is_what_its_name_says(asked, tmp_path):
+    run(*asked, "--per-query", tmp_path / "queries.CSV")
+    first, *rows = (tmp_path / "queries.CSV").read_text().splitlines()
+    assert first.startswith('"performance_id","work_id"')
+    assert [row.split(",")[0] for row in rows] == ['"a1"', '"a2"', '"a3"', '"b1"', '"b2"']
+    run(*asked, "--per-query", tmp_path / "queries.jsonl")
+    lines = (tmp_path / "queries.jsonl").read_text().splitlines()
+    assert [json.loads(line)["first_rank"] for line in lines] == [1, 1, 3, 4, 2]
+
+
 def test_per_query_figures_are_saved_beside_the_ranking_unless_said_otherwise(asked, tmp_path):
     run(*asked)
     rows = pq.read_table(tmp_path / "six.npy.per-query.parquet").to_pylist()
