@@ -369,7 +369,11 @@ def _check_that_rankings_are_there(spec: Spec) -> None:
 def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:
     known = [work for work in listed.works if work]
     if len(set(known)) == len(known):
+        unread = ""
+        if catalogue.rejections:
+            first = catalogue.rejections[0].message
+            unread = f", and {len(catalogue.rejections):,} could not be read, the first: {first}"
         raise NothingToEvaluateError(
-            f"no two of the {len(listed):,} performances of {catalogue.source} are of one work; "
-            "give a catalogue whose works have two performances or more"
+            f"no two of the {len(listed):,} performances of {catalogue.source} are of one work"
+            f"{unread}; give a catalogue whose works have two performances or more"
         )

@@ -303,6 +303,16 @@ def test_what_could_not_be_read_is_named(damaged, tmp_path):
         assert NAMES[0] in told
 
 
+def test_where_nothing_can_be_read_the_reason_is_named(report, tmp_path):
+    spec = f"""
+        catalogue = "{report.parent / "catalogue.parquet"}"
+        kind = "crema"
+        systems = ["2DFTM"]
+    """
+    with pytest.raises(CoverdexError, match=r"no two of the 0 .*14 could not be read.* crema is"):
+        run(read_spec(written(tmp_path, spec)))
+
+
 def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path):
     spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
     with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
