@@ -59,7 +59,7 @@ class Cliques:
         members: list[list[int]] = []
         labels: list[Hashable | None] = []
         work_of = np.empty(len(works), dtype=np.int64)
-        for performance, work in enumerate(works):
+        for performance, work in enumerate(map(decoded, works)):
             unknown = _is_unknown(work)
             at = len(members) if unknown else position.setdefault(work, len(members))
             if at == len(members):
@@ -78,6 +78,11 @@ class Cliques:
     def queries(self) -> NDArray[np.int64]:
         """Positions of the performances that have covers, ascending."""
         return np.flatnonzero(self.sizes[self.work_of] > 1) if self.members else self.work_of
+
+
+def decoded(one: Any) -> Any:
+    """Give the text of an id in bytes, as HDF5 and arrays of NumPy hold it; others as they are."""
+    return one.decode("utf-8", "replace") if isinstance(one, bytes) else one
 
 
 def _is_unknown(work: Any) -> bool:

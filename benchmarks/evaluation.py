@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..search.given import plain
 from . import ties
 from .bootstrap import Interval, WorkBootstrap
-from .cover_ranks import Cliques
+from .cover_ranks import Cliques, decoded
 from .similarity import InvalidSimilarityError
 from .ties import Floats, TieGroups
 
@@ -300,7 +300,7 @@ class Evaluation:
                 f"ids of {len(ids)} {what} are given and {len(self.cliques.work_of)} were "
                 "evaluated; give one for each, in the same order"
             )
-        return [None if one is None else str(one) for one in ids]
+        return [None if one is None else str(decoded(one)) for one in ids]
 
 
 def _mean(values: Floats) -> float:

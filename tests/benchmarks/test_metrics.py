@@ -81,7 +81,7 @@ class NotAvailable:
         raise TypeError("boolean value of NA is ambiguous")
 
 
-def test_works_in_columns_of_arrow_and_missing_ones_of_pandas(six):
+def test_works_in_columns_of_arrow_in_bytes_and_missing_ones_of_pandas(six):
     known = evaluate(six, ["a", "a", "a", "x", "y", "z"])
     works = ["a", "a", "a", None, None, None]
     for given_works in (pa.array(works), pa.chunked_array([works[:2], works[2:]])):
@@ -90,6 +90,11 @@ def test_works_in_columns_of_arrow_and_missing_ones_of_pandas(six):
         assert result.per_query(pa.array(list("abcdef")), given_works).equals(
             known.per_query(list("abcdef"), works)
         )
+    in_bytes = np.array([b"a", b"a", b"a", b"", b"", b""])
+    result = evaluate(six, in_bytes)  # as HDF5 holds them
+    assert result.summary() == known.summary()
+    table = result.per_query(np.array(list("abcdef"), dtype="S"), in_bytes)
+    assert table.equals(known.per_query(list("abcdef"), works))
     missing = [NotAvailable()] * 3
     assert evaluate(six, ["a", "a", "a", *missing]).summary() == known.summary()
 
