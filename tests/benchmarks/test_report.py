@@ -24,8 +24,6 @@ from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import (
     PerformanceRecord,
-    build_index,
-    open_catalogue,
     write_parquet_catalogue,
 )
 from coverdex.search import write_index
@@ -263,83 +261,6 @@ def test_two_evaluations_compared(report, tmp_path):
             read_query_table(tmp_path / f"{name}.parquet")
     with pytest.raises(NotFoundError, match="leave 'random' out"):
         read_query_table(both[0], "random")
-
-
-@pytest.fixture
-def damaged(report, tmp_path):
-    """A catalogue of which one performance can't be read, and the index of the others."""
-    table = pq.read_table(report.parent / "catalogue.parquet")
-    frames = table.column("n_frames").to_pylist()
-    wrong = pa.array([1, *frames[1:]], pa.int32())
-    table = table.set_column(table.column_names.index("n_frames"), table.field("n_frames"), wrong)
-    pq.write_table(table, tmp_path / "damaged.parquet")
-    built = build_index(open_catalogue(tmp_path / "damaged.parquet"), tmp_path / "my.index")
-    assert len(built.rejections) == 1
-    spec = """
-        catalogue = "damaged.parquet"
-        [[rankings]]
-        name = "mine"
-        path = "my.index"
-    """
-    return written(tmp_path, spec)
-
-
-def test_an_index_fits_the_catalogue_of_which_it_holds_what_can_be_read(damaged):
-    # Rows in another order than that of ids, which is the order of an index.
-    table = pq.read_table(damaged.parent / "damaged.parquet")
-    pq.write_table(table.take(pa.array(range(13, -1, -1))), damaged.parent / "damaged.parquet")
-    results = run(read_spec(damaged))
-    assert results.listed.performances == NAMES[1:]
-    assert (results.n_rejected, results.rejections[0].performance) == (1, NAMES[0])
-
-
-def test_what_could_not_be_read_is_named(damaged, tmp_path):
-    for arguments in (
-        ["run", str(damaged), "--out", str(tmp_path / "out")],
-        ["leakage", str(tmp_path / "damaged.parquet")],
-    ):
-        told = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stderr
-        assert "1 performances could not be read" in told
-        assert NAMES[0] in told
-
-
-def test_where_nothing_can_be_read_the_reason_is_named(report, tmp_path):
-    spec = f"""
-        catalogue = "{report.parent / "catalogue.parquet"}"
-        kind = "crema"
-        systems = ["2DFTM"]
-    """
-    with pytest.raises(CoverdexError, match=r"no two of the 0 .*14 could not be read.* crema is"):
-        run(read_spec(written(tmp_path, spec)))
-
-
-def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path):
-    spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
-    with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
-        run(read_spec(written(tmp_path, spec)))
-
-
-@pytest.mark.parametrize("systems", ['systems = ["2DFTM"]', ""])
-def test_rankings_stand_in_the_order_of_ids_whatever_the_order_of_the_catalogue(
-    report, tmp_path, systems
-):
-    table = pq.read_table(report.parent / "catalogue.parquet")
-    order = np.random.default_rng(1).permutation(len(table))
-    pq.write_table(table.take(pa.array(order)), tmp_path / "shuffled.parquet")
-    build_index(open_catalogue(tmp_path / "shuffled.parquet"), tmp_path / "my.index")
-    spec = f"""
-        catalogue = "shuffled.parquet"
-        {systems}
-        [[rankings]]
-        name = "perfect"
-        path = "{report.parent / "perfect.npy"}"
-        [[rankings]]
-        name = "mine"
-        path = "my.index"
-    """
-    results = run(read_spec(written(tmp_path, spec)))
-    assert results.listed.performances == NAMES
-    assert {o.name: o.evaluation.map for o in results.outcomes}["perfect"] == 1
 
 
 def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):
