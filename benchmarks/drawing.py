@@ -120,20 +120,27 @@ def bare(axes: Any, *, grid: str = "y") -> None:
         axes.grid(axis=grid, color="#dddddd", linewidth=0.8)
 
 
-def legend(axes: Any) -> None:
-    """Name what is drawn, where there is most room; no grid line runs through the names."""
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
-
-
 def legend_above(drawn: Any, names: Sequence[str], colours: Sequence[str]) -> None:
-    """Name colours above all plots of a figure, in rows that are read from left to right."""
+    """Name colours above all plots of a figure, in rows that are read from left to right.
+
+    As many in a row as there is room for, at most four; what is more than two rows heightens the
+    figure.
+    """
     from matplotlib.patches import Patch
 
-    n_columns = min(4, len(names))
-    # The library fills columns first; taken in steps, the names come out row by row.
-    order = [at for column in range(n_columns) for at in range(column, len(names), n_columns)]
-    patches = [Patch(color=colours[at], label=names[at]) for at in order]
-    drawn.legend(handles=patches, loc="outside upper center", ncols=n_columns, frameon=False)
+    for n_columns in range(min(4, len(names)), 0, -1):
+        # The library fills columns first; taken in steps, the names come out row by row.
+        order = [at for column in range(n_columns) for at in range(column, len(names), n_columns)]
+        patches = [Patch(color=colours[at], label=names[at]) for at in order]
+        made = drawn.legend(
+            handles=patches, loc="outside upper center", ncols=n_columns, frameon=False
+        )
+        if made.get_window_extent(drawn.canvas.get_renderer()).width <= drawn.bbox.width:
+            break
+        if n_columns > 1:
+            made.remove()
+    rows = -(-len(names) // n_columns)
+    drawn.set_figheight(drawn.get_figheight() + 0.2 * max(0, rows - 2))
 
 
 def whole_numbers(axes: Any) -> None:

@@ -75,6 +75,20 @@ def test_names_above_a_figure_read_row_by_row(tmp_path):
     assert sorted(names, key=lambda name: (-round(boxes[name].y0), boxes[name].x0)) == names
 
 
+@pytest.mark.parametrize("name", ["coverdex-64-98008600e00c", "a name with " * 12])
+def test_names_of_many_systems_lie_within_the_figures(name, kept, tmp_path):
+    works = [f"W_{i // 2}" for i in range(12)]
+    figures.draw_all([outcome_of(works, f"{name} {at}") for at in range(9)], tmp_path)
+    for drawn in kept:
+        drawn.canvas.draw()
+        texts = [text for legend in drawn.legends for text in legend.get_texts()]
+        texts += [label for axes in drawn.axes for label in axes.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in texts]
+        assert all(box.x0 >= 0 and box.x1 <= drawn.bbox.width for box in boxes)
+        assert all(box.y0 >= 0 and box.y1 <= drawn.bbox.height for box in boxes)
+        assert all(axes.bbox.height > drawn.dpi / 3 for axes in drawn.axes)
+
+
 def test_counts_are_marked_at_whole_numbers(tmp_path):
     with figure(tmp_path / "x.png") as drawn:
         axes = drawn.add_subplot()
