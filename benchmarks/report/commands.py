@@ -192,7 +192,7 @@ def _print_results(results: Results) -> None:
     from .cautions import cautions
 
     table = Table(title=escape(results.spec.title), title_justify="left")
-    table.add_column("System")
+    table.add_column("System", overflow="fold")
     for heading in ("MAP", "95% by work", "MR1", "95% by work", "hits@1"):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in results.outcomes:

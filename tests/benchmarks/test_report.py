@@ -15,7 +15,7 @@ import pytest
 from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.baselines import TwoDFTM
 from coverdex.benchmarks.drawing import DrawingError
-from coverdex.benchmarks.report.commands import benchmark
+from coverdex.benchmarks.report.commands import _print_results, benchmark
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
@@ -194,7 +194,12 @@ def test_a_ranking_that_does_not_fit_is_named_before_systems_run(
         run(read_spec(written(tmp_path, spec)))
 
 
-def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
+def lines_of_table(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+
+
+def test_two_encoders_of_one_name_are_told_apart(report, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "76")  # as 80 where ranks have two digits
     other = replace(load_checkpoint("siamese-cnn"), name="coverdex-64", training_list=None)
     save_checkpoint(other, tmp_path / "other")
     save_checkpoint(other, tmp_path / "same")
@@ -205,6 +210,9 @@ def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
     results = run(read_spec(written(tmp_path, spec)))
     names = [load_checkpoint("coverdex-64").id, other.id]
     assert [outcome.name for outcome in results.outcomes] == names
+    _print_results(results)
+    printed = "".join(line.split("│")[1].strip() for line in lines_of_table(capsys))
+    assert all(name in printed for name in names)
     assert results.leakage.unknown == [other.id]
     assert [shared.training for shared in results.leakage.trainings] == names[:1]
     with pytest.raises(SpecError, match="two systems have one name"):
