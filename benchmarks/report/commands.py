@@ -228,7 +228,7 @@ def _print_comparison(compared: Comparison, title: str) -> None:
     from ..evaluation_table import interval_text
 
     left_out = compared.n_only_a + compared.n_only_b
-    caption = f"{compared.n_queries:,} queries; won: B is better" + (
+    caption = f"{compared.n_queries:,} queries of {compared.n_works:,} works; won: B is better" + (
         f"; {left_out:,} that only one has are left out" if left_out else ""
     )
     table = Table(
@@ -249,4 +249,7 @@ def _print_comparison(compared: Comparison, title: str) -> None:
             f"{d.won}/{d.lost}/{d.drawn}",
             d.verdict,
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if compared.caution:
+        console.print(compared.caution, highlight=False, markup=False)
