@@ -34,7 +34,7 @@ COLUMNS = {"performance_id", "work_id", "n_covers", "n_candidates"} | {
 }
 
 #: With fewer works the bootstrap knows too little of how works differ: of two systems that are
-#: equally good it finds one better in more than one case in ten.
+#: equally good it finds one better in about one case in ten or more.
 FEW_WORKS = 12
 
 
@@ -105,8 +105,8 @@ class Comparison:
         if self.n_works < 2 or self.n_works >= FEW_WORKS:
             return ""  # of one work there is no interval
         return (
-            f"of {self.n_works} works the intervals are too narrow: more than one in ten excludes "
-            "0 by chance"
+            f"of {self.n_works} works the intervals are too narrow: about one in ten or more "
+            "excludes 0 by chance"
         )
 
     def summary(self) -> dict[str, Any]:
