@@ -165,9 +165,8 @@ def _with_progress(opened: Ranking) -> Evaluation:
 
 def _beside(ranking: Path) -> Path:
     """Name the file of figures: beside the ranking, not in it, also where it is ``.`` or ``..``."""
-    whole = ranking.resolve()
-    folder = whole.parent if ranking.name in ("", "..") else ranking.parent
-    return folder / f"{whole.name}.per-query.parquet"
+    named = ranking.resolve() if ranking.name in ("", "..") else ranking
+    return named.parent / f"{named.name}.per-query.parquet"
 
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:

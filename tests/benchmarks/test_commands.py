@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -117,6 +118,15 @@ def test_an_index_may_be_the_folder_at_hand(tmp_path, monkeypatch):
     assert run(".").exit_code == 0
     assert (tmp_path / "my.index.per-query.parquet").is_file()
     assert not list(folder.glob("*per-query*"))
+
+
+def test_figures_are_named_as_the_ranking_is_and_not_as_what_it_links_to(asked, tmp_path):
+    for name, version in (("a", "v1"), ("b", "v2")):
+        (tmp_path / version).mkdir()
+        shutil.copy(asked[0], tmp_path / version / "similarity.npy")
+        (tmp_path / f"{name}.npy").symlink_to(tmp_path / version / "similarity.npy")
+        run(tmp_path / f"{name}.npy", *asked[1:])
+        assert (tmp_path / f"{name}.npy.per-query.parquet").is_file()
 
 
 def test_what_is_evaluated_is_not_overwritten(asked, tmp_path):
