@@ -312,8 +312,20 @@ def test_equal_embeddings_have_equal_similarity_wherever_they_lie():
 def test_vectors_of_any_length_are_compared_by_inner_product():
     vectors = np.array([[3e6, 0], [1e6, 1e6], [0.1, -1.0]])
     block = EmbeddingSimilarity(vectors).rows(np.arange(3))
-    largest = (vectors**2).sum(axis=1).max()
-    assert np.abs(block - vectors @ vectors.T).max() < largest * 2**-23
+    norms = np.linalg.norm(vectors, axis=1)
+    assert (np.abs(block - vectors @ vectors.T) < np.outer(norms, norms) * 2**-21).all()
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-25, 1e5, 1e30, 1e100])
+def test_one_long_vector_does_not_blur_the_others_nor_does_any_scale(scale):
+    rng = np.random.default_rng(0)
+    works = [f"W_{i // 3}" for i in range(90)]
+    vectors = rng.normal(size=(30, 16)).repeat(3, axis=0) + rng.normal(size=(90, 16))
+    vectors[7] *= 1e9
+    expected = evaluate(vectors @ vectors.T, works)
+    result = evaluate_embeddings(vectors * scale, works)
+    assert expected.n_tied == result.n_tied == 0
+    assert result.first_rank.tolist() == expected.first_rank.tolist()
 
 
 def test_distances():
