@@ -179,7 +179,7 @@ def _table_of_evaluation(path: Path, system: str | None) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise CoverdexError(
             f"{path} is no report and no Parquet file ({error}); give the folder of a report, or "
-            "the figures of every query that 'coverdex evaluate' saves"
+            "the figures of every query that 'coverdex evaluate' saves as Parquet"
         ) from error
     if missing := COLUMNS - set(table.column_names):
         raise CoverdexError(
