@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -176,7 +176,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     expected = read_work_list(spec.ids) if spec.ids else None
     check = check_protocol(protocol, listed, expected)
     _check_that_there_are_queries(catalogue, listed)
-    rankings = _opened_rankings(spec, listed)
+    rankings = _opened_rankings(spec, listed, catalogue.rejections)
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
@@ -295,7 +295,9 @@ def _outcome(
     return Outcome(name, parameters, evaluation, profile, seconds)
 
 
-def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ranking]]:
+def _opened_rankings(
+    spec: Spec, listed: WorkList, rejections: Sequence[Rejection]
+) -> list[tuple[RankingSpec, Ranking]]:
     """Open the rankings, before the systems take their hours: one may not fit the catalogue."""
     rankings = []
     for ranking in spec.rankings:
@@ -310,10 +312,20 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
         if opened.source.n != len(listed):
             raise CoverdexError(
                 f"{path} has {opened.source.n:,} rows and the catalogue {len(listed):,} "
-                "performances; give one row for each, in the order of their ids"
+                f"performances{_without(rejections)}; give one row for each, in the order of their "
+                "ids"
             )
         rankings.append((ranking, opened))
     return rankings
+
+
+def _without(rejections: Sequence[Rejection]) -> str:
+    """Say that a catalogue is smaller than it looks, and by what."""
+    if not rejections:
+        return ""
+    names = [str(rejection.performance or rejection.path) for rejection in rejections]
+    more = ", ..." if len(names) > 5 else ""
+    return f" without what could not be read ({', '.join(names[:5])}{more})"
 
 
 def _differing(index: WorkList, catalogue: WorkList) -> str:

@@ -78,6 +78,19 @@ def test_what_could_not_be_read_is_named(damaged, tmp_path):
         assert NAMES[0] in told
 
 
+def test_a_matrix_with_a_row_for_what_could_not_be_read_is_told_which(damaged, catalogue, tmp_path):
+    spec = f"""
+        catalogue = "damaged.parquet"
+        systems = ["2DFTM"]
+        [[rankings]]
+        name = "perfect"
+        path = "{catalogue.parent / "perfect.npy"}"
+    """
+    message = rf"14 rows and the catalogue 13 performances without .* \({NAMES[0]}\)"
+    with pytest.raises(CoverdexError, match=message):
+        run(read_spec(written(tmp_path, spec)))
+
+
 def test_where_nothing_can_be_read_the_reason_is_named(catalogue, tmp_path):
     spec = f"""
         catalogue = "{catalogue}"
