@@ -159,12 +159,13 @@ class EmbeddingSimilarity:
 
 def _exponents(vectors: NDArray[np.float64]) -> NDArray[np.int32]:
     """Powers of two that bring the norms of vectors (n, d) to at most 1, shape (n,); 0 for 1."""
-    largest = np.abs(vectors).max(axis=1, initial=0.0)
+    largest = np.maximum(vectors.max(axis=1, initial=0.0), -vectors.min(axis=1, initial=0.0))
     # Squares of very long and very short vectors would leave the range of float64.
     rough = np.where(largest > 0, np.frexp(largest)[1], 0)
-    squares = np.ldexp(vectors, -rough[:, np.newaxis]) ** 2
+    near_one = np.ldexp(vectors, -rough[:, np.newaxis])
+    squares = np.einsum("ij,ij->i", near_one, near_one)
     # The margin keeps norms that float32 rounded to a hair above 1 at the scale of 1.
-    norms = np.maximum(np.sqrt(squares.sum(axis=1)) / (1 + 1e-6), np.finfo(float).tiny)
+    norms = np.maximum(np.sqrt(squares) / (1 + 1e-6), np.finfo(float).tiny)
     fine = np.where(largest > 0, np.ceil(np.log2(norms)), 0)
     return (rough + fine).astype(np.int32)
 
