@@ -76,8 +76,8 @@ def evaluate(
         Path | None,
         typer.Option(
             "--per-query",
-            help="Parquet file of every query's figures. Default: beside the ranking, with "
-            ".per-query.parquet after its name.",
+            help="File of every query's figures: Parquet, or .csv or .jsonl as its name ends. "
+            "Default: beside the ranking, with .per-query.parquet after its name.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -91,7 +91,7 @@ def evaluate(
     from .metrics import NothingToEvaluateError
     from .protocols import check_protocol, protocol_named
     from .published_codes import PUBLISHED_CODES
-    from .rankings import open_ranking, share_listed
+    from .rankings import open_ranking, queries_left_out, share_listed
     from .training_lists import leakage_of_ranking
     from .work_lists import read_work_list
 
@@ -131,6 +131,7 @@ def evaluate(
             "encoder_id": opened.encoder_id,
             "protocol": check.summary(),
             "share_listed": listed,
+            "queries_left_out": queries_left_out(opened, evaluation.queries),
             "leakage": leakage and leakage.training_summary(),
             **evaluation.summary(),
             "as_published": also,
@@ -164,17 +165,21 @@ def _with_progress(opened: Ranking) -> Evaluation:
 
 def _beside(ranking: Path) -> Path:
     """Name the file of figures: beside the ranking, not in it, also where it is ``.`` or ``..``."""
-    whole = ranking.resolve()
-    folder = whole.parent if ranking.name in ("", "..") else ranking.parent
-    return folder / f"{whole.name}.per-query.parquet"
+    named = ranking.resolve() if ranking.name in ("", "..") else ranking
+    return named.parent / f"{named.name}.per-query.parquet"
 
 
 def write_per_query(evaluation: Evaluation, listed: WorkList, path: Path) -> None:
-    """Write the figures of every query to a Parquet file, with the ids of ``listed``."""
+    """Write the figures of every query, with the ids of ``listed``, as the name of the file ends.
+
+    Parquet, unless it ends in ``.csv`` or ``.jsonl``.
+    """
     from ..search import write_table
 
+    ending = path.suffix.lower().removeprefix(".")
+    file_format = ending if ending in ("csv", "jsonl") else "parquet"
     figures = evaluation.per_query(listed.performances, listed.works)
-    write_table([figures], path, file_format="parquet")
+    write_table([figures], path, file_format=file_format)
 
 
 def _print_evaluation(
@@ -187,7 +192,7 @@ def _print_evaluation(
     from rich.console import Console
 
     from .evaluation_table import evaluation_table, published_table
-    from .rankings import listed_in_words
+    from .rankings import listed_in_words, queries_left_out
 
     console = Console()
     title = " · ".join(filter(None, (opened.name, opened.encoder_id)))
@@ -198,8 +203,9 @@ def _print_evaluation(
             console.print(f"  {finding}", markup=False, highlight=False)
     if listed < 1:
         console.print(
-            f"the run lists {listed_in_words(listed)}; the others are tied behind them, so the "
-            "figures are estimates",
+            "the run lists "
+            f"{listed_in_words(listed, queries_left_out(opened, evaluation.queries))}; the others "
+            "are tied behind them, so the figures are estimates",
             style="yellow",
         )
     for name, figures in also.items():

@@ -5,13 +5,18 @@ Drawn with matplotlib, which is the extra ``coverdex[plots]``.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..encoder.errors import CoverdexError
+
+_log = logging.getLogger(__name__)
 
 #: Colours that stay apart for the colour-blind (after Okabe and Ito 2008).
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D31", "#444444")
@@ -73,8 +78,32 @@ def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iter
     drawn = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(drawn)
     yield drawn
-    # No creation date and no version in the file: the same data give the same bytes.
-    drawn.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
+    with _letters_without_a_shape_told_once():
+        # No creation date and no version in the file: the same data give the same bytes.
+        drawn.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
+
+
+@contextmanager
+def _letters_without_a_shape_told_once() -> Iterator[None]:
+    """Say in one line what matplotlib warns of for every letter, in every figure, with its code."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for warning in told:
+        if "missing from font" in str(warning.message):
+            _tell_of_boxes()
+        else:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+
+
+@cache
+def _tell_of_boxes() -> None:
+    _log.warning(
+        "the font of the figures has no shape for some letters of names and titles; they are drawn "
+        "as boxes"
+    )
 
 
 def literally(text: str) -> str:
@@ -91,20 +120,27 @@ def bare(axes: Any, *, grid: str = "y") -> None:
         axes.grid(axis=grid, color="#dddddd", linewidth=0.8)
 
 
-def legend(axes: Any) -> None:
-    """Name what is drawn, where there is most room; no grid line runs through the names."""
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
-
-
 def legend_above(drawn: Any, names: Sequence[str], colours: Sequence[str]) -> None:
-    """Name colours above all plots of a figure, in rows that are read from left to right."""
+    """Name colours above all plots of a figure, in rows that are read from left to right.
+
+    As many in a row as there is room for, at most four; what is more than two rows heightens the
+    figure.
+    """
     from matplotlib.patches import Patch
 
-    n_columns = min(4, len(names))
-    # The library fills columns first; taken in steps, the names come out row by row.
-    order = [at for column in range(n_columns) for at in range(column, len(names), n_columns)]
-    patches = [Patch(color=colours[at], label=names[at]) for at in order]
-    drawn.legend(handles=patches, loc="outside upper center", ncols=n_columns, frameon=False)
+    for n_columns in range(min(4, len(names)), 0, -1):
+        # The library fills columns first; taken in steps, the names come out row by row.
+        order = [at for column in range(n_columns) for at in range(column, len(names), n_columns)]
+        patches = [Patch(color=colours[at], label=names[at]) for at in order]
+        made = drawn.legend(
+            handles=patches, loc="outside upper center", ncols=n_columns, frameon=False
+        )
+        if made.get_window_extent(drawn.canvas.get_renderer()).width <= drawn.bbox.width:
+            break
+        if n_columns > 1:
+            made.remove()
+    rows = -(-len(names) // n_columns)
+    drawn.set_figheight(drawn.get_figheight() + 0.2 * max(0, rows - 2))
 
 
 def whole_numbers(axes: Any) -> None:

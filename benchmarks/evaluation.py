@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..search.given import plain
 from . import ties
 from .bootstrap import Interval, WorkBootstrap
-from .cover_ranks import Cliques
+from .cover_ranks import Cliques, decoded
 from .similarity import InvalidSimilarityError
 from .ties import Floats, TieGroups
 
@@ -254,10 +254,11 @@ class Evaluation:
         Returns
         -------
         pyarrow.Table
-            ``performance_id``, ``work_id``, ``n_covers``, ``average_precision``, ``first_rank``,
-            ``reciprocal_rank``, ``hit_at_1``, ``hit_at_10``, ``covers_in_10``,
-            ``normalised_rank``, ``tied``, and ``average_precision`` and ``first_rank`` with ties
-            broken for and against the covers (``..._best``, ``..._worst``).
+            ``performance_id``, ``work_id``, ``n_covers``, ``n_candidates``,
+            ``average_precision``, ``first_rank``, ``reciprocal_rank``, ``hit_at_1``,
+            ``hit_at_10``, ``covers_in_10``, ``normalised_rank``, ``tied``, and
+            ``average_precision`` and ``first_rank`` with ties broken for and against the covers
+            (``..._best``, ``..._worst``).
 
         Raises
         ------
@@ -275,6 +276,7 @@ class Evaluation:
                 "performance_id": pa.array([names[i] for i in at], pa.string()),
                 "work_id": pa.array([labels[i] for i in at], pa.string()),
                 "n_covers": self.n_covers.astype(np.int32),
+                "n_candidates": np.full(at.size, self.counts.n_performances - 1, np.int32),
                 "average_precision": self.average_precision,
                 "first_rank": self.first_rank,
                 "reciprocal_rank": self.reciprocal_rank,
@@ -298,7 +300,7 @@ class Evaluation:
                 f"ids of {len(ids)} {what} are given and {len(self.cliques.work_of)} were "
                 "evaluated; give one for each, in the same order"
             )
-        return [None if one is None else str(one) for one in ids]
+        return [None if one is None else str(decoded(one)) for one in ids]
 
 
 def _mean(values: Floats) -> float:

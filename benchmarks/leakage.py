@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Titles of fewer letters than this are too common to mean anything.
 _SHORTEST_TITLE = 3
+#: How pandas writes whole numbers of a column in which some are missing.
+_WHOLE_NUMBER = re.compile(r"([0-9]+)\.0")
 _ARTICLES = ("a", "an", "the")
 
 
@@ -295,10 +298,17 @@ def _embedded_alike(
     return sorted(found[:MOST_PAIRS])
 
 
-def _shared(one: Sequence[Known], other: Sequence[Known], name: str) -> list[str]:
-    return sorted(
-        ({getattr(k, name) for k in one} & {getattr(k, name) for k in other}) - {None, ""}
-    )
+def _shared(catalogue: Sequence[Known], seen: Sequence[Known], name: str) -> list[str]:
+    ours, theirs = ({getattr(k, name) for k in known} - {None, ""} for known in (catalogue, seen))
+    keys = {_id_key(one) for one in theirs}
+    return sorted(one for one in ours if _id_key(one) in keys)
+
+
+def _id_key(one: str) -> str:
+    """Give an id as it was before a table with gaps was written as CSV: 12 of ``12.0``."""
+    bare = one.strip()
+    found = _WHOLE_NUMBER.fullmatch(bare)
+    return found[1] if found else bare
 
 
 def _by_digest(known: Sequence[Known]) -> dict[str, list[str]]:

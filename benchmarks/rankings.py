@@ -161,6 +161,13 @@ def share_listed(ranking: Ranking, queries: NDArray[np.int64]) -> float:
     return source.share_listed(queries) if isinstance(source, RunSimilarity) else 1.0
 
 
-def listed_in_words(share: float) -> str:
-    """Write a share below 1 as a percentage that is never 100."""
-    return f"{min(share, 0.999):.1%} of the candidates"
+def queries_left_out(ranking: Ranking, queries: NDArray[np.int64]) -> int:
+    """Count those of ``queries`` that a run does not answer: all their candidates are tied."""
+    source = ranking.source
+    return source.queries_left_out(queries) if isinstance(source, RunSimilarity) else 0
+
+
+def listed_in_words(share: float, n_left_out: int = 0) -> str:
+    """Write a share below 1 as a percentage that is never 100, and the queries that have none."""
+    text = f"{min(share, 0.999):.1%} of the candidates"
+    return text + (f", for {n_left_out:,} of the queries none" if n_left_out else "")

@@ -53,7 +53,7 @@ class RunSimilarity:
     Raises
     ------
     InvalidSimilarityError
-        If a pair is listed twice or a score is NaN.
+        If a pair is listed twice, or a score is NaN and not that of a query with itself.
     """
 
     def __init__(
@@ -64,9 +64,14 @@ class RunSimilarity:
         scores: NDArray[np.float64],
         performances: Sequence[str] | None = None,
     ) -> None:
-        if np.isnan(scores).any():
+        self._names = performances
+        wrong = np.isnan(scores) & (queries != candidates)
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
             raise InvalidSimilarityError(
-                f"{int(np.isnan(scores).sum())} scores of the run are NaN; give numbers"
+                f"{int(wrong.sum())} scores of the run are NaN or missing, such as that of the "
+                f"candidate {self._name(candidates[at])} of the query {self._name(queries[at])}; "
+                "give numbers, or leave these candidates out"
             )
         order = np.lexsort((candidates, queries))
         self._n = n
@@ -75,17 +80,16 @@ class RunSimilarity:
         twice = (ordered[1:] == ordered[:-1]) & (self._candidates[1:] == self._candidates[:-1])
         if twice.any():
             at = int(np.flatnonzero(twice)[0])
-            positions = int(ordered[at]), int(self._candidates[at])
-            query, candidate = (
-                f"at position {position}" if performances is None else repr(performances[position])
-                for position in positions
-            )
             raise InvalidSimilarityError(
-                f"the run lists the candidate {candidate} of the query {query} twice; list each "
-                "candidate once"
+                f"the run lists the candidate {self._name(self._candidates[at])} of the query "
+                f"{self._name(ordered[at])} twice; list each candidate once"
             )
         self._start = np.searchsorted(ordered, np.arange(n + 1))
         self._listed = np.bincount(ordered[ordered != self._candidates], minlength=n)
+
+    def _name(self, position: np.int64) -> str:
+        at = int(position)
+        return f"at position {at}" if self._names is None else repr(self._names[at])
 
     @property
     def n(self) -> int:
@@ -97,6 +101,10 @@ class RunSimilarity:
         if queries.size == 0 or self._n < 2:
             return 1.0
         return float(self._listed[queries].mean() / (self._n - 1))
+
+    def queries_left_out(self, queries: NDArray[np.int64]) -> int:
+        """Count those of ``queries`` (positions) for which the run lists no candidate."""
+        return int((self._listed[queries] == 0).sum())
 
     def rows(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
         """Scores of the candidates of ``which``, ``-inf`` if not listed, shape (b, n)."""
@@ -151,7 +159,8 @@ def _read_trec(path: Path, position: Mapping[str, int]) -> Columns:
             except ValueError:
                 raise InvalidSimilarityError(
                     f"line {number} of {path} is no line of a TREC run: {line.strip()[:80]!r}; "
-                    "give 'query Q0 candidate rank score system', or a .parquet file"
+                    "give 'query Q0 candidate rank score system', a .parquet file with the columns "
+                    "query, candidate and similarity, or a matrix as numpy.save writes it (.npy)"
                 ) from None
             for name, positions in ((columns[0], queries), (columns[2], candidates)):
                 if name not in position:
@@ -171,8 +180,8 @@ def _read_parquet(path: Path, position: Mapping[str, int]) -> Columns:
         value = next((name for name in ("similarity", "rank") if name in names), None)
         if value is None or not {"query", "candidate"} <= set(names):
             raise InvalidSimilarityError(
-                f"{path} has the columns {', '.join(names)}; give query, candidate and similarity "
-                "(or rank)"
+                f"{path} has the columns {_some(names)}; give query, candidate and similarity "
+                "(or rank), or a matrix as numpy.save writes it (.npy)"
             )
         table = pq.read_table(path, columns=["query", "candidate", value])
     except (OSError, pa.ArrowException) as error:
@@ -200,6 +209,11 @@ def _column_as(table: pa.Table, name: str, kind: pa.DataType, path: Path) -> pa.
             f"column {name} of {path} is of type {column.type} and does not become {kind} "
             f"({error}); give ids as text and similarities as numbers"
         ) from error
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name columns; a matrix in Parquet has as many as there are performances."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
 
 
 def _unknown(path: Path, name: object) -> InvalidSimilarityError:

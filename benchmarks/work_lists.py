@@ -19,8 +19,12 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..encoder.errors import CoverdexError, NotFoundError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _PERFORMANCE_COLUMNS = ("performance_id", "track_id", "perf_id")
 #: What parts the columns of a list, by the ending of its name.
@@ -171,7 +175,18 @@ def _from_parquet(path: Path) -> WorkList:
         if missing:
             raise WorkListError(f"{path} has no column {' and '.join(sorted(missing))}")
         table = pq.read_table(path, columns=[column, "work_id"])
-        columns = [table.column(c).cast(pa.string()).to_pylist() for c in (column, "work_id")]
+        columns = [_as_text(table.column(c)) for c in (column, "work_id")]
     except (OSError, pa.ArrowException) as error:
         raise WorkListError(f"{path} cannot be read as Parquet of ids ({error})") from error
     return _of(zip(*columns, strict=True))
+
+
+def _as_text(ids: pa.ChunkedArray) -> list[str | None]:
+    """Make text of ids that may be numbers; where one is missing among them, it may be NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(ids.type):
+        ids = pc.if_else(pc.is_nan(ids), None, ids)
+    texts: list[str | None] = ids.cast(pa.string()).to_pylist()
+    return texts

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from ..encoder.chroma import ChromaKind
@@ -50,12 +51,24 @@ class FeatureFile:
         if self.named_by_path:
             return self.record.performance_id
         try:
-            _, found = ids_in_file(self.path)
+            return self.identified().performance_id
         except FeatureFileError:
             return None
-        except NotFoundError:  # it has no other id
-            return self.record.performance_id
-        return found or self.record.performance_id
+
+    def identified(self) -> PerformanceRecord:
+        """Return the record with the ids that reading will give it; no chroma is read.
+
+        Raises
+        ------
+        FeatureFileError
+            If the ids stand in the file and it cannot be read.
+        """
+        if self.named_by_path and self.record.work_id is not None:
+            return self.record
+        try:
+            return self._with_ids(*ids_in_file(self.path))
+        except NotFoundError:  # it has no other ids
+            return self.record
 
     def read(self, kind: ChromaKind) -> Reading | Rejection:
         """Read the chroma, or say why it is rejected."""
@@ -73,12 +86,15 @@ class FeatureFile:
             return Rejection(
                 str(self.path), self.record.performance_id, NO_FEATURE_FILE, str(error)
             )
-        identified = replace(
-            self.record,
-            performance_id=found.performance_id or self.record.performance_id,
-            work_id=found.work_id or self.record.work_id,
-        )
+        identified = self._with_ids(found.work_id, found.performance_id)
         return Reading(identified, found.chroma, self.path)
+
+    def _with_ids(self, work_id: str | None, performance_id: str | None) -> PerformanceRecord:
+        return replace(
+            self.record,
+            performance_id=performance_id or self.record.performance_id,
+            work_id=work_id or self.record.work_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -213,3 +229,18 @@ class FileListCatalogue(FeatureFileCatalogue):
         super().__init__(
             files.values(), kind=ChromaKind(kind), source=source, rejections=rejections
         )
+
+    @cached_property
+    def performances(self) -> Sequence[PerformanceRecord]:
+        """Records with the ids in the files, sorted by performance id; opens every file.
+
+        Of a file that cannot be read, the record has what its path says.
+        """
+        return sorted(map(_known_of, self.files), key=lambda record: record.performance_id)
+
+
+def _known_of(file: FeatureFile) -> PerformanceRecord:
+    try:
+        return file.identified()
+    except FeatureFileError:
+        return file.record

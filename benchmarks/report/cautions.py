@@ -18,8 +18,9 @@ def cautions(outcomes: Sequence[Outcome]) -> list[str]:
     for outcome in outcomes:
         if outcome.share_listed < 1:
             found.append(
-                f"{outcome.name} lists {listed_in_words(outcome.share_listed)}; the others are "
-                "tied behind them, so its figures are estimates"
+                f"{outcome.name} lists "
+                f"{listed_in_words(outcome.share_listed, outcome.queries_left_out)}; the others "
+                "are tied behind them, so its figures are estimates"
             )
         evaluation = outcome.evaluation
         best, worst = (f"{evaluation.with_ties_broken(best=b).map:.3f}" for b in (True, False))

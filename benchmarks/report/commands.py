@@ -71,8 +71,15 @@ def run(
 
 @benchmark.command()
 def compare(
-    a: Annotated[Path, typer.Argument(help="A report.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="Another report.", show_default=False)],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            help="A report, or the figures of every query that 'coverdex evaluate' has saved "
+            "(.parquet).",
+            show_default=False,
+        ),
+    ],
+    b: Annotated[Path, typer.Argument(help="Another report, or such a file.", show_default=False)],
     system_a: Annotated[
         str | None, typer.Option("--system-a", help="System of the first; default: its first.")
     ] = None,
@@ -109,7 +116,7 @@ def compare(
         }
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        _print_comparison(compared, f"A: {a.name}/{name_a}   B: {b.name}/{name_b}")
+        _print_comparison(compared, f"A: {_shown(a, name_a)}   B: {_shown(b, name_b)}")
 
 
 @benchmark.command()
@@ -185,7 +192,7 @@ def _print_results(results: Results) -> None:
     from .cautions import cautions
 
     table = Table(title=escape(results.spec.title), title_justify="left")
-    table.add_column("System")
+    table.add_column("System", overflow="fold")
     for heading in ("MAP", "95% by work", "MR1", "95% by work", "hits@1"):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in results.outcomes:
@@ -209,6 +216,10 @@ def _print_results(results: Results) -> None:
     console.print(f"leakage: {leakage.verdict}; {leakage.within}", highlight=False, markup=False)
 
 
+def _shown(report: Path, system: str) -> str:
+    return report.name if report.is_file() else f"{report.name}/{system}"
+
+
 def _print_comparison(compared: Comparison, title: str) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -217,7 +228,7 @@ def _print_comparison(compared: Comparison, title: str) -> None:
     from ..evaluation_table import interval_text
 
     left_out = compared.n_only_a + compared.n_only_b
-    caption = f"{compared.n_queries:,} queries; won: B is better" + (
+    caption = f"{compared.n_queries:,} queries of {compared.n_works:,} works; won: B is better" + (
         f"; {left_out:,} that only one has are left out" if left_out else ""
     )
     table = Table(
@@ -238,4 +249,7 @@ def _print_comparison(compared: Comparison, title: str) -> None:
             f"{d.won}/{d.lost}/{d.drawn}",
             d.verdict,
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if compared.caution:
+        console.print(compared.caution, highlight=False, markup=False)

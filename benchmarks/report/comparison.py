@@ -28,6 +28,14 @@ COMPARED = {
     "mrr": ("reciprocal_rank", True),
     "hits_at_1": ("hit_at_1", True),
 }
+#: Columns of a per-query table that a comparison needs.
+COLUMNS = {"performance_id", "work_id", "n_covers", "n_candidates"} | {
+    column for column, _ in COMPARED.values()
+}
+
+#: With fewer works the bootstrap knows too little of how works differ: of two systems that are
+#: equally good it finds one better in about one case in ten or more.
+FEW_WORKS = 12
 
 
 @dataclass(frozen=True)
@@ -76,8 +84,8 @@ class Comparison:
     Parameters
     ----------
     differences : dict of str to Difference
-    n_queries : int
-        Queries that both have.
+    n_queries, n_works : int
+        Queries that both have, and their works.
     n_only_a, n_only_b : int
         Queries that are left out because one of the two lacks them.
     n_other_covers : int
@@ -86,14 +94,26 @@ class Comparison:
 
     differences: dict[str, Difference]
     n_queries: int
+    n_works: int
     n_only_a: int
     n_only_b: int
     n_other_covers: int = 0
+
+    @property
+    def caution(self) -> str:
+        """What to know beside the verdicts; empty with works enough, and where nothing is said."""
+        if self.n_works < 2 or self.n_works >= FEW_WORKS:
+            return ""  # of one work there is no interval
+        return (
+            f"of {self.n_works} works the intervals are too narrow: about one in ten or more "
+            "excludes 0 by chance"
+        )
 
     def summary(self) -> dict[str, Any]:
         """Give all for JSON."""
         return {
             "n_queries": self.n_queries,
+            "n_works": self.n_works,
             "n_only_a": self.n_only_a,
             "n_only_b": self.n_only_b,
             "n_other_covers": self.n_other_covers,
@@ -131,6 +151,7 @@ def compare(a: pa.Table, b: pa.Table) -> Comparison:
     return Comparison(
         differences,
         len(both),
+        len(set(works)),
         len(rows_a) - len(both),
         len(rows_b) - len(both),
         int((covers_a != covers_b).sum()),

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawing import PALETTE, bare, figure, legend, legend_above, literally, whole_numbers
+from ..drawing import PALETTE, bare, figure, legend_above, literally, whole_numbers
 from .run import Outcome
 
 #: Inches; the page shows two figures side by side, and letters must stay readable there.
 _WIDTH = 5.8
 _GREY = "#999999"
+#: Letters of the name of a system; figures have room for one beside what is drawn.
+_LONGEST_NAME = 36
 #: Letters of all labels that fit side by side below a figure.
 _MOST_LETTERS = 45
 #: Sizes of works that the figure has room for.
@@ -44,10 +46,16 @@ def _colour(at: int) -> str:
     return PALETTE[at % len(PALETTE)]
 
 
+def _shown(name: str) -> str:
+    """Make the name of a system fit for a figure: of a long one, its beginning and its end."""
+    short = name if len(name) <= _LONGEST_NAME else f"{name[:22]}\u2026{name[-12:]}"
+    return literally(short)
+
+
 def _name_systems(drawn: Any, outcomes: Sequence[Outcome], **others: str) -> None:
     """Name the systems above a figure, and ``others`` with their colours."""
     names, colours = (
-        [literally(o.name) for o in outcomes],
+        [_shown(o.name) for o in outcomes],
         [_colour(at) for at in range(len(outcomes))],
     )
     legend_above(drawn, [*names, *others], [*colours, *others.values()])
@@ -65,7 +73,7 @@ def _draw_map(outcomes: Sequence[Outcome], folder: Path) -> Path:
                 axes.plot([interval.low, interval.high], [at, at], color="#222222", linewidth=1.6)
                 right = interval.high
             axes.text(right + 0.012, at, f"{mean:.3f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(outcomes)), [literally(o.name) for o in outcomes])
+        axes.set_yticks(range(len(outcomes)), [_shown(o.name) for o in outcomes])
         axes.invert_yaxis()
         axes.set_xlim(0, 1.08)
         axes.set_xlabel("MAP")
@@ -187,7 +195,7 @@ def _draw_similarities(outcomes: Sequence[Outcome], folder: Path) -> Path:
                 if math.isnan(profile.separation)
                 else f"a cover is closer with probability {profile.separation:.3f}"
             )
-            axes.set_title(f"{literally(outcome.name)}: {closer}", fontsize=10, loc="left")
+            axes.set_title(f"{_shown(outcome.name)}: {closer}", fontsize=10, loc="left")
             bare(axes, grid="")
         legend_above(drawn, ["covers", "other candidates"], [covers, others])
         grid[-1].set_xlabel("similarity (each system has its own scale)")
@@ -211,16 +219,17 @@ def _draw_hubness(outcomes: Sequence[Outcome], folder: Path) -> Path:
     path = folder / "hubness.png"
     with figure(path, width=_WIDTH, height=3.6) as drawn:
         axes = drawn.add_subplot()
+        labels = []
         for at, outcome in enumerate(outcomes):
             ordered = np.sort(outcome.profile.occurrences)[::-1]
-            label = f"{literally(outcome.name)} (skewness {outcome.profile.hubness:.2f})"
+            labels.append(f"{_shown(outcome.name)} (skewness {outcome.profile.hubness:.2f})")
             places = np.arange(1, ordered.size + 1) / ordered.size
-            axes.plot(places, ordered, color=_colour(at), label=label, linewidth=1.8)
+            axes.plot(places, ordered, color=_colour(at), linewidth=1.8)
         axes.set_xlabel("share of the performances, most frequent neighbours first")
         axes.set_ylabel("queries that have it near")
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
         whole_numbers(axes)
         bare(axes)
-        legend(axes)
+        legend_above(drawn, labels, [_colour(at) for at in range(len(outcomes))])
     return path

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...encoder.errors import CoverdexError, NotFoundError
 from ...search.durability import folder_in_the_making, publish_folder
-from .comparison import Comparison, compare
+from .comparison import COLUMNS, Comparison, compare
 from .figures import draw_all
 from .names import file_name
 from .page import html, markdown
@@ -135,31 +135,66 @@ def as_document(results: Results, against: dict[str, Comparison]) -> dict[str, A
 def read_query_table(report: str | Path, system: str | None = None) -> tuple[str, pa.Table]:
     """Read one system's per-query table of a report; the first one if no name is given.
 
+    The table of one evaluation, a Parquet file, is read as well: its name is that of the file.
+
     Raises
     ------
     NotFoundError
         If there is no such report or system.
     CoverdexError
-        If the report is damaged.
+        If the report is damaged, or a file is no table of queries.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     report = Path(report)
+    if report.is_file():
+        return report.name, _table_of_evaluation(report, system)
     names = [name for name, _ in _systems_of(report)]
     name = names[0] if system is None else system
     if name not in names:
         raise NotFoundError(f"{report} has no system {name!r}; it has {', '.join(names)}")
+    import pyarrow as pa
+
     path = report / "queries" / f"{file_name(name)}.parquet"
     try:
-        return name, pq.read_table(path)
+        return name, _read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
 
 
 def read_n_candidates(report: str | Path, system: str) -> int:
     """Read among how many candidates a system of a report ranked; as :func:`read_query_table`."""
-    return dict(_systems_of(Path(report)))[system] - 1
+    report = Path(report)
+    if report.is_file():
+        return int(_table_of_evaluation(report, None).column("n_candidates")[0].as_py())
+    return dict(_systems_of(report))[system] - 1
+
+
+def _table_of_evaluation(path: Path, system: str | None) -> pa.Table:
+    """Read what ``coverdex evaluate`` has saved of every query."""
+    import pyarrow as pa
+
+    if system is not None:
+        raise NotFoundError(f"{path} is of one system and names none; leave {system!r} out")
+    try:
+        table = _read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise CoverdexError(
+            f"{path} is no report and no Parquet file ({error}); give the folder of a report, or "
+            "the figures of every query that 'coverdex evaluate' saves as Parquet"
+        ) from error
+    if missing := COLUMNS - set(table.column_names):
+        raise CoverdexError(
+            f"{path} lacks the column {min(missing)}; give the figures of every query that "
+            "'coverdex evaluate' saves"
+        )
+    if table.num_rows == 0:
+        raise CoverdexError(f"{path} has no queries; give the figures of an evaluation")
+    return table
+
+
+def _read_table(path: Path) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path)
 
 
 def _systems_of(report: Path) -> list[tuple[str, int]]:

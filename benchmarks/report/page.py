@@ -208,6 +208,7 @@ def _differences(against_best: Mapping[str, Comparison]) -> str:
     if not against_best:
         return ""
     rows = []
+    caution = next(iter(against_best.values())).caution.capitalize()
     for name, comparison in against_best.items():
         d = comparison.differences["map"]
         colour = {"better": "good", "worse": "bad"}.get(d.verdict, "")
@@ -221,7 +222,8 @@ def _differences(against_best: Mapping[str, Comparison]) -> str:
         "<h2>Against the best</h2><div class='card'><table><tr><th>System</th>"
         "<th>Difference of MAP</th><th>Verdict</th><th>Queries won</th><th>lost</th><th>equal</th>"
         f"</tr>{''.join(rows)}</table></div>"
-        '<p class="under">Paired bootstrap by work: undecided where the interval includes 0.</p>'
+        '<p class="under">Paired bootstrap by work: undecided where the interval includes 0.'
+        f"{f' {caution}.' if caution else ''}</p>"
     )
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from ..metrics import NothingToEvaluateError, evaluate
 from ..near_duplicates import near_duplicates_of
 from ..protocols import ProtocolCheck, check_protocol, protocol_named
 from ..published_codes import PUBLISHED_CODES
-from ..rankings import Ranking, open_ranking, share_listed
+from ..rankings import Ranking, open_ranking, queries_left_out, share_listed
 from ..side_by_side import names_of, system_named
 from ..similarity import EmbeddingSimilarity, MatrixSimilarity, SimilaritySource
 from ..similarity_profile import SimilarityProfile, similarity_profile
@@ -61,6 +61,8 @@ class Outcome:
         From chroma in memory to the similarity matrix; None if it ran elsewhere.
     share_listed : float
         Share of the candidates that it orders; below 1 for a run file that is cut off.
+    queries_left_out : int
+        Queries for which a run file orders no candidate.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Outcome:
     profile: SimilarityProfile
     seconds: float | None = None
     share_listed: float = 1.0
+    queries_left_out: int = 0
 
     @property
     def recall_curve(self) -> tuple[list[int], list[float]]:
@@ -85,6 +88,7 @@ class Outcome:
             "parameters": dict(self.parameters),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "share_listed": self.share_listed,
+            "queries_left_out": self.queries_left_out,
             "hubness": self.profile.hubness,
             "separation": None if math.isnan(separation) else separation,
             **self.evaluation.summary(),
@@ -163,7 +167,8 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     given = (
         [read_training_list(spec.training, embed=embed, kind=spec.kind)] if spec.training else []
     )
-    readings = list(catalogue) if systems else []
+    # A Parquet catalogue is read in the order of its rows, and matrices stand in that of the ids.
+    readings = sorted(catalogue, key=_id_of_reading) if systems else []
     records = [record for record, _ in readings]
     if not systems:
         records = _records_for_rankings(spec, catalogue, progress_of)
@@ -171,7 +176,7 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
     expected = read_work_list(spec.ids) if spec.ids else None
     check = check_protocol(protocol, listed, expected)
     _check_that_there_are_queries(catalogue, listed)
-    rankings = _opened_rankings(spec, listed)
+    rankings = _opened_rankings(spec, listed, catalogue.rejections)
     chromas = [chroma for _, chroma in readings]
     outcomes: list[Outcome] = []
     duplicates: list[tuple[str, str, float]] | None = None  # by the first system that embeds
@@ -205,8 +210,9 @@ def run(spec: Spec, *, progress_of: ProgressOf | None = None) -> Results:
         learnt[ranking.name] = learnt_by_ranking(opened)
         if isinstance(opened.source, EmbeddingSimilarity) and duplicates is None:
             duplicates = near_duplicates_of(opened.source, listed.performances)
-        ordered = share_listed(opened, outcome.evaluation.queries)
-        outcomes.append(replace(outcome, share_listed=ordered))
+        queries = outcome.evaluation.queries
+        ordered, none = share_listed(opened, queries), queries_left_out(opened, queries)
+        outcomes.append(replace(outcome, share_listed=ordered, queries_left_out=none))
     if not outcomes:
         raise next(iter(failed.values()))
     known = (
@@ -289,7 +295,9 @@ def _outcome(
     return Outcome(name, parameters, evaluation, profile, seconds)
 
 
-def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ranking]]:
+def _opened_rankings(
+    spec: Spec, listed: WorkList, rejections: Sequence[Rejection]
+) -> list[tuple[RankingSpec, Ranking]]:
     """Open the rankings, before the systems take their hours: one may not fit the catalogue."""
     rankings = []
     for ranking in spec.rankings:
@@ -299,15 +307,25 @@ def _opened_rankings(spec: Spec, listed: WorkList) -> list[tuple[RankingSpec, Ra
             raise CoverdexError(
                 f"{path} holds {len(opened.listed):,} performances and not the {len(listed):,} of "
                 f"the catalogue in their order{_differing(opened.listed, listed)}; build it from "
-                "this catalogue, without what it cannot hold"
+                "this catalogue, and leave out of the catalogue what an index cannot hold"
             )
         if opened.source.n != len(listed):
             raise CoverdexError(
                 f"{path} has {opened.source.n:,} rows and the catalogue {len(listed):,} "
-                "performances; give one row for each, in the order of their ids"
+                f"performances{_without(rejections)}; give one row for each, in the order of their "
+                "ids"
             )
         rankings.append((ranking, opened))
     return rankings
+
+
+def _without(rejections: Sequence[Rejection]) -> str:
+    """Say that a catalogue is smaller than it looks, and by what."""
+    if not rejections:
+        return ""
+    names = [str(rejection.performance or rejection.path) for rejection in rejections]
+    more = ", ..." if len(names) > 5 else ""
+    return f" without what could not be read ({', '.join(names[:5])}{more})"
 
 
 def _differing(index: WorkList, catalogue: WorkList) -> str:
@@ -343,7 +361,11 @@ def _records_for_rankings(
             readable.append(record)
             if progress is not None:
                 progress(len(readable), len(records))
-    return readable
+    return sorted(readable, key=lambda record: record.performance_id)
+
+
+def _id_of_reading(reading: tuple[PerformanceRecord, Chroma]) -> str:
+    return reading[0].performance_id
 
 
 def _check_that_rankings_are_there(spec: Spec) -> None:
@@ -359,7 +381,11 @@ def _check_that_rankings_are_there(spec: Spec) -> None:
 def _check_that_there_are_queries(catalogue: Catalogue, listed: WorkList) -> None:
     known = [work for work in listed.works if work]
     if len(set(known)) == len(known):
+        unread = ""
+        if catalogue.rejections:
+            first = catalogue.rejections[0].message
+            unread = f", and {len(catalogue.rejections):,} could not be read, the first: {first}"
         raise NothingToEvaluateError(
-            f"no two of the {len(listed):,} performances of {catalogue.source} are of one work; "
-            "give a catalogue whose works have two performances or more"
+            f"no two of the {len(listed):,} performances of {catalogue.source} are of one work"
+            f"{unread}; give a catalogue whose works have two performances or more"
         )

@@ -20,7 +20,7 @@
 
 A system is ``2DFTM``, ``SiMPle``, ``Qmax``, ``Dmax``, the name of a shipped encoder or a checkpoint
 folder; one that has the name of another system is written with a ``./`` before it. The rows of a
-matrix stand in the order of the catalogue: sorted by performance id.
+matrix stand in the order of the performance ids, by code point, whatever that of the catalogue.
 """
 
 from __future__ import annotations

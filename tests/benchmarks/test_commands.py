@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,15 @@ def test_json_has_figures_intervals_and_other_codes(asked):
     assert document["counts"]["n_queries"] == 5
 
 
+def test_queries_that_a_run_leaves_out_are_counted(asked, tmp_path):
+    (tmp_path / "some.run").write_text("a1 Q0 a2 1 0.9 x\nn Q0 a1 1 0.5 x\na2 Q0 a2 1 1 x\n")
+    arguments = [tmp_path / "some.run", *asked[1:]]
+    printed = " ".join(run(*arguments).stdout.split())
+    assert "the run lists 4.0% of the candidates, for 4 of the queries none" in printed
+    assert json.loads(run(*arguments, "--json").stdout)["queries_left_out"] == 4
+    assert json.loads(run(*asked, "--json").stdout)["queries_left_out"] == 0
+
+
 def test_table_shows_figures_and_intervals(asked):
     text = run(*asked).stdout
     for expected in ("MAP", "0.5333", "MR1", "2.20", "95% by work", "noise"):
@@ -78,6 +88,16 @@ def test_per_query_file(asked, tmp_path):
     assert [r["first_rank"] for r in rows] == [1, 1, 3, 4, 2]
 
 
+def test_per_query_file_is_what_its_name_says(asked, tmp_path):
+    run(*asked, "--per-query", tmp_path / "queries.CSV")
+    first, *rows = (tmp_path / "queries.CSV").read_text().splitlines()
+    assert first.startswith('"performance_id","work_id"')
+    assert [row.split(",")[0] for row in rows] == ['"a1"', '"a2"', '"a3"', '"b1"', '"b2"']
+    run(*asked, "--per-query", tmp_path / "queries.jsonl")
+    lines = (tmp_path / "queries.jsonl").read_text().splitlines()
+    assert [json.loads(line)["first_rank"] for line in lines] == [1, 1, 3, 4, 2]
+
+
 def test_per_query_figures_are_saved_beside_the_ranking_unless_said_otherwise(asked, tmp_path):
     run(*asked)
     rows = pq.read_table(tmp_path / "six.npy.per-query.parquet").to_pylist()
@@ -98,6 +118,15 @@ def test_an_index_may_be_the_folder_at_hand(tmp_path, monkeypatch):
     assert run(".").exit_code == 0
     assert (tmp_path / "my.index.per-query.parquet").is_file()
     assert not list(folder.glob("*per-query*"))
+
+
+def test_figures_are_named_as_the_ranking_is_and_not_as_what_it_links_to(asked, tmp_path):
+    for name, version in (("a", "v1"), ("b", "v2")):
+        (tmp_path / version).mkdir()
+        shutil.copy(asked[0], tmp_path / version / "similarity.npy")
+        (tmp_path / f"{name}.npy").symlink_to(tmp_path / version / "similarity.npy")
+        run(tmp_path / f"{name}.npy", *asked[1:])
+        assert (tmp_path / f"{name}.npy.per-query.parquet").is_file()
 
 
 def test_what_is_evaluated_is_not_overwritten(asked, tmp_path):

@@ -195,6 +195,15 @@ def test_ids_that_are_numbers_with_gaps_among_them_are_the_same_ids(tmp_path):
     assert [k.performance_id for k in known] == ["7", "8", "9", "1000"]
 
 
+def test_numbers_with_gaps_among_them_are_the_same_ids_in_csv_too(tmp_path):
+    (tmp_path / "list.csv").write_text("work_id,performance_id\n12.0,7.0\n,\n 13 ,1.5\n1.0,x\n")
+    learnt = read_training_list(tmp_path / "list.csv")
+    catalogue = [Known("7", "12"), Known("15", "13"), Known("1", "1.0"), Known("2", "130")]
+    (shared,) = check_leakage(catalogue, [learnt]).trainings
+    assert shared.shared_works == ["1.0", "12", "13"]
+    assert shared.shared_performances == ["7"]
+
+
 def test_a_blank_id_gives_way_to_one_of_another_column(tmp_path):
     (tmp_path / "list.csv").write_text("work_id,performance_id,track_id\nW_1,,P_7\n")
     (known,) = read_training_list(tmp_path / "list.csv").performances

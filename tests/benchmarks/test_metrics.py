@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coverdex.benchmarks import RankingSimilarity, evaluate, evaluate_embeddings
+from coverdex.benchmarks import cover_ranks as ranks
 from coverdex.benchmarks.cover_ranks import Cliques
 from coverdex.benchmarks.similarity import EmbeddingSimilarity, InvalidSimilarityError
 from hypothesis import given, settings
@@ -80,7 +81,7 @@ class NotAvailable:
         raise TypeError("boolean value of NA is ambiguous")
 
 
-def test_works_in_columns_of_arrow_and_missing_ones_of_pandas(six):
+def test_works_in_columns_of_arrow_in_bytes_and_missing_ones_of_pandas(six):
     known = evaluate(six, ["a", "a", "a", "x", "y", "z"])
     works = ["a", "a", "a", None, None, None]
     for given_works in (pa.array(works), pa.chunked_array([works[:2], works[2:]])):
@@ -89,6 +90,11 @@ def test_works_in_columns_of_arrow_and_missing_ones_of_pandas(six):
         assert result.per_query(pa.array(list("abcdef")), given_works).equals(
             known.per_query(list("abcdef"), works)
         )
+    in_bytes = np.array([b"a", b"a", b"a", b"", b"", b""])
+    result = evaluate(six, in_bytes)  # as HDF5 holds them
+    assert result.summary() == known.summary()
+    table = result.per_query(np.array(list("abcdef"), dtype="S"), in_bytes)
+    assert table.equals(known.per_query(list("abcdef"), works))
     missing = [NotAvailable()] * 3
     assert evaluate(six, ["a", "a", "a", *missing]).summary() == known.summary()
 
@@ -115,6 +121,7 @@ def test_per_query_table(six, six_works):
         "performance_id": "b1",
         "work_id": "b",
         "n_covers": 1,
+        "n_candidates": 5,
         "average_precision": 0.25,
         "first_rank": 4.0,
         "reciprocal_rank": 0.25,
@@ -259,6 +266,32 @@ def test_any_growing_function_of_the_similarity_gives_the_same(catalogue, scale)
     assert one.map == pytest.approx(other.map, nan_ok=True)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64", "int16", "uint8"])
+def test_covers_of_a_large_work_stand_where_counting_finds_them(kind, monkeypatch):
+    rng = np.random.default_rng(0)
+    works = ["large"] * 70 + ["small"] * 3 + ["n"]
+    similarity = rng.normal(100, 30, size=(74, 74)).clip(0, 255).round().astype(kind)
+    if similarity.dtype.kind == "f":
+        np.fill_diagonal(similarity, np.nan)
+        similarity[5, 6:9] = -np.inf
+    sorted_rows = evaluate(similarity, works)
+    monkeypatch.setattr(ranks, "SORTED_FROM", 75)
+    counted = evaluate(similarity, works)
+    assert sorted_rows.n_tied > 60
+    for name in ("query", "ahead", "size", "covers"):
+        found, expected = (getattr(e.groups, name).tolist() for e in (sorted_rows, counted))
+        assert found == expected, name
+
+
+def test_a_large_work_is_not_counted_level_by_level(monkeypatch):
+    passes = []
+    count = np.count_nonzero
+    monkeypatch.setattr(np, "count_nonzero", lambda row: passes.append(1) or count(row))
+    similarity = np.random.default_rng(0).random((200, 200))
+    assert evaluate(similarity, ["large"] * 200).map == pytest.approx(1)
+    assert len(passes) == 0
+
+
 # --- sources ----------------------------------------------------------------------------------
 
 
@@ -279,8 +312,20 @@ def test_equal_embeddings_have_equal_similarity_wherever_they_lie():
 def test_vectors_of_any_length_are_compared_by_inner_product():
     vectors = np.array([[3e6, 0], [1e6, 1e6], [0.1, -1.0]])
     block = EmbeddingSimilarity(vectors).rows(np.arange(3))
-    largest = (vectors**2).sum(axis=1).max()
-    assert np.abs(block - vectors @ vectors.T).max() < largest * 2**-23
+    norms = np.linalg.norm(vectors, axis=1)
+    assert (np.abs(block - vectors @ vectors.T) < np.outer(norms, norms) * 2**-21).all()
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-25, 1e5, 1e30, 1e100])
+def test_one_long_vector_does_not_blur_the_others_nor_does_any_scale(scale):
+    rng = np.random.default_rng(0)
+    works = [f"W_{i // 3}" for i in range(90)]
+    vectors = rng.normal(size=(30, 16)).repeat(3, axis=0) + rng.normal(size=(90, 16))
+    vectors[7] *= 1e9
+    expected = evaluate(vectors @ vectors.T, works)
+    result = evaluate_embeddings(vectors * scale, works)
+    assert expected.n_tied == result.n_tied == 0
+    assert result.first_rank.tolist() == expected.first_rank.tolist()
 
 
 def test_distances():
@@ -325,7 +370,19 @@ def test_ranking_out_of_range_is_refused(ranking):
         RankingSimilarity(ranking)
 
 
-@pytest.mark.parametrize("embeddings", [np.zeros(6), np.full((6, 2), np.inf)])
+def test_a_column_of_vectors_is_taken_as_embeddings(six_works):
+    vectors = np.random.default_rng(0).normal(size=(6, 4))
+    column = np.empty(6, dtype=object)  # as pandas holds it
+    column[:] = list(vectors)
+    expected = evaluate_embeddings(vectors, six_works).average_precision.tolist()
+    for embeddings in (pa.array(vectors.tolist()), pa.chunked_array([vectors.tolist()]), column):
+        found = evaluate_embeddings(embeddings, six_works)
+        assert found.average_precision.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "embeddings", [np.zeros(6), np.full((6, 2), np.inf), [[1.0], [1.0, 2.0]], [["x"]] * 6]
+)
 def test_embeddings_that_are_none_are_refused(embeddings, six_works):
     with pytest.raises(InvalidSimilarityError, match="embeddings"):
         evaluate_embeddings(embeddings, six_works)

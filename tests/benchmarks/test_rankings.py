@@ -12,6 +12,7 @@ from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.rankings import listed_in_words, open_ranking, share_listed
 from coverdex.benchmarks.run_files import read_run
 from coverdex.benchmarks.similarity import InvalidSimilarityError
+from coverdex.benchmarks.similarity_profile import similarity_profile
 from coverdex.benchmarks.work_lists import WorkListError, read_work_list
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.search import write_index
@@ -80,8 +81,14 @@ def test_the_diagonal_may_be_anything_and_nothing_else_may_be_nan(
     matrix[2, 3] = np.nan
     np.save(tmp_path / "other.npy", matrix)
     ranking = open_ranking(tmp_path / "other.npy", works_file, distances=distances)
-    with pytest.raises(InvalidSimilarityError, match="row 2"):
+    last = r"\(inf ranks" if distances else r"\(-inf ranks"
+    with pytest.raises(InvalidSimilarityError, match=f"row 2 .* column 3; .* {last}"):
         evaluate(ranking.source, ranking.listed.works)
+    matrix[2, 3] = np.inf if distances else -np.inf
+    np.save(tmp_path / "last.npy", matrix)
+    ranking = open_ranking(tmp_path / "last.npy", works_file, distances=distances)
+    ranked = np.argsort(-ranking.source.rows(np.array([2]))[0])
+    assert ranked.tolist()[-1] == 3
 
 
 def test_distances_of_anything_but_a_matrix_are_refused(files, works_file):
@@ -113,7 +120,7 @@ def test_candidates_that_a_run_leaves_out_are_tied_last(six, works_file, tmp_pat
         ("a1 Q0 a2 1 0.5", "line 1 .* is no line of a TREC run"),
         ("a1 Q0 a2 1 high mine", "line 1 .* is no line of a TREC run"),
         ("a1 Q0 zz 1 0.5 mine", "'zz'"),
-        ("a1 Q0 a2 1 nan mine", "NaN"),
+        ("a1 Q0 a2 1 nan mine", "NaN .* candidate 'a2' of the query 'a1'"),
         ("a1 Q0 a2 1 0.5 mine\na1 Q0 a2 2 0.4 mine", "'a2' of the query 'a1' twice"),
     ],
 )
@@ -124,10 +131,33 @@ def test_wrong_run_is_refused(line, message, works_file, tmp_path):
         open_ranking(path, works_file)
 
 
+def test_a_query_among_its_own_candidates_is_ignored_whatever_its_score(six, works_file, tmp_path):
+    scores = [9, "nan"] * 3
+    own = [f"{p} Q0 {p} 1 {score} mine" for p, score in zip(SIX_NAMES, scores, strict=True)]
+    (tmp_path / "own.run").write_text("\n".join([*trec_lines(six), *own]))
+    ranking = open_ranking(tmp_path / "own.run", works_file)
+    result = evaluate(ranking.source, ranking.listed.works)
+    assert result.average_precision.tolist() == evaluate(six, SIX_WORKS).average_precision.tolist()
+    assert share_listed(ranking, result.queries) == 1
+    profile = similarity_profile(ranking.source, result.cliques)
+    assert np.isfinite(profile.occurrences).all()
+
+
 def test_run_without_its_columns_is_refused(works_file, tmp_path):
     pq.write_table(pa.table({"query": ["a1"]}), tmp_path / "x.parquet")
     with pytest.raises(InvalidSimilarityError, match="columns query"):
         open_ranking(tmp_path / "x.parquet", works_file)
+
+
+def test_a_matrix_in_another_form_is_told_that_of_numpy(six, works_file, tmp_path):
+    np.savez(tmp_path / "matrix.npz", six)
+    np.savetxt(tmp_path / "matrix.csv", six, delimiter=",")
+    columns = {f"column_{at}": six[:, 0] for at in range(1000)}
+    pq.write_table(pa.table(columns), tmp_path / "matrix.parquet")
+    for name in ("matrix.npz", "matrix.csv", "matrix.parquet"):
+        with pytest.raises(InvalidSimilarityError, match=r"as numpy\.save writes it") as told:
+            open_ranking(tmp_path / name, works_file)
+        assert len(str(told.value)) < 600 + len(str(tmp_path)), name
 
 
 @pytest.mark.parametrize(
@@ -198,6 +228,14 @@ def test_blank_works_of_a_list_are_unknown(tmp_path):
     (tmp_path / "works.json").write_text(json.dumps(metadata))
     for name in ("works.csv", "works.parquet", "works.json"):
         assert read_work_list(tmp_path / name).works == [None, None, "a"], name
+
+
+def test_works_that_are_numbers_with_nan_where_none_is_known(tmp_path):
+    table = pa.table({"performance_id": [3, 4, 5, 6], "work_id": [12.0, np.nan, np.nan, None]})
+    pq.write_table(table, tmp_path / "works.parquet")
+    listed = read_work_list(tmp_path / "works.parquet")
+    assert listed.performances == ["3", "4", "5", "6"]
+    assert listed.works == ["12", None, None, None]
 
 
 def test_a_list_of_works_with_another_ending_is_told_the_forms(works_file, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from coverdex.benchmarks import evaluate
 from coverdex.benchmarks.baselines import TwoDFTM
 from coverdex.benchmarks.drawing import DrawingError
-from coverdex.benchmarks.report.commands import benchmark
+from coverdex.benchmarks.report.commands import _print_results, benchmark
 from coverdex.benchmarks.report.folder import read_query_table, refuse_other_folder
 from coverdex.benchmarks.report.run import run
 from coverdex.benchmarks.report.spec import SpecError, read_spec
@@ -24,8 +24,6 @@ from coverdex.encoder.chroma import Chroma
 from coverdex.encoder.errors import CoverdexError, NotFoundError
 from coverdex.indexer import (
     PerformanceRecord,
-    build_index,
-    open_catalogue,
     write_parquet_catalogue,
 )
 from coverdex.search import write_index
@@ -145,7 +143,7 @@ def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
     """
     arguments = ["run", str(written(tmp_path, spec)), "--out", str(tmp_path / "out")]
     printed = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stdout
-    listed = "<short> lists 0.6% of the candidates"
+    listed = "<short> lists 0.6% of the candidates, for 11 of the queries none"
     assert listed in " ".join(printed.split())
     for name, short in (("report.md", "<short>"), ("report.html", "&lt;short&gt;")):
         text = (tmp_path / "out" / name).read_text()
@@ -154,6 +152,7 @@ def test_what_leaves_its_ranking_open_is_named_everywhere(report, tmp_path):
         assert "random ties" not in text
     document = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [s["share_listed"] for s in document["systems"]] == [pytest.approx(1 / (12 * 13)), 1]
+    assert [s["queries_left_out"] for s in document["systems"]] == [11, 0]
 
 
 def test_a_missing_ranking_is_named_before_systems_run(report, tmp_path, monkeypatch):
@@ -195,7 +194,12 @@ def test_a_ranking_that_does_not_fit_is_named_before_systems_run(
         run(read_spec(written(tmp_path, spec)))
 
 
-def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
+def lines_of_table(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+
+
+def test_two_encoders_of_one_name_are_told_apart(report, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "76")  # as 80 where ranks have two digits
     other = replace(load_checkpoint("siamese-cnn"), name="coverdex-64", training_list=None)
     save_checkpoint(other, tmp_path / "other")
     save_checkpoint(other, tmp_path / "same")
@@ -206,6 +210,9 @@ def test_two_encoders_of_one_name_are_told_apart(report, tmp_path):
     results = run(read_spec(written(tmp_path, spec)))
     names = [load_checkpoint("coverdex-64").id, other.id]
     assert [outcome.name for outcome in results.outcomes] == names
+    _print_results(results)
+    printed = "".join(line.split("│")[1].strip() for line in lines_of_table(capsys))
+    assert all(name in printed for name in names)
     assert results.leakage.unknown == [other.id]
     assert [shared.training for shared in results.leakage.trainings] == names[:1]
     with pytest.raises(SpecError, match="two systems have one name"):
@@ -232,45 +239,36 @@ def test_two_reports_compared(report):
         runner.invoke(benchmark, [*arguments, "--system-b", "nobody"], catch_exceptions=False)
 
 
-@pytest.fixture
-def damaged(report, tmp_path):
-    """A catalogue of which one performance can't be read, and the index of the others."""
-    table = pq.read_table(report.parent / "catalogue.parquet")
-    frames = table.column("n_frames").to_pylist()
-    wrong = pa.array([1, *frames[1:]], pa.int32())
-    table = table.set_column(table.column_names.index("n_frames"), table.field("n_frames"), wrong)
-    pq.write_table(table, tmp_path / "damaged.parquet")
-    built = build_index(open_catalogue(tmp_path / "damaged.parquet"), tmp_path / "my.index")
-    assert len(built.rejections) == 1
-    spec = """
-        catalogue = "damaged.parquet"
-        [[rankings]]
-        name = "mine"
-        path = "my.index"
-    """
-    return written(tmp_path, spec)
-
-
-def test_an_index_fits_the_catalogue_of_which_it_holds_what_can_be_read(damaged):
-    results = run(read_spec(damaged))
-    assert results.listed.performances == NAMES[1:]
-    assert (results.n_rejected, results.rejections[0].performance) == (1, NAMES[0])
-
-
-def test_what_could_not_be_read_is_named(damaged, tmp_path):
-    for arguments in (
-        ["run", str(damaged), "--out", str(tmp_path / "out")],
-        ["leakage", str(tmp_path / "damaged.parquet")],
+def test_two_evaluations_compared(report, tmp_path):
+    runner = CliRunner()
+    both = [str(report / "queries" / f"{name}.parquet") for name in ("random", "the-perfect-one")]
+    found = json.loads(runner.invoke(benchmark, ["compare", *both, "--json"]).stdout)
+    reports = ["compare", str(report), str(report), "--system-a", "random"]
+    reports += ["--system-b", "the/perfect one", "--json"]
+    expected = json.loads(runner.invoke(benchmark, reports).stdout)
+    assert found["b"]["system"] == "the-perfect-one.parquet"
+    for name in ("map", "mr1", "n_queries"):
+        assert found[name] == expected[name]
+    printed = runner.invoke(benchmark, ["compare", str(report), both[0]]).stdout
+    assert "B: random.parquet" in printed
+    table = pq.read_table(both[1])
+    at = table.column_names.index("n_candidates")
+    more = table.set_column(at, "n_candidates", pa.array([20] * len(table)))
+    pq.write_table(more, tmp_path / "more.parquet")
+    pq.write_table(table.drop_columns(["work_id"]), tmp_path / "less.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("no table")
+    result = runner.invoke(benchmark, ["compare", both[0], str(tmp_path / "more.parquet")])
+    assert "NOT COMPARABLE: A ranks each query among 13 candidates and B among 20" in result.stderr
+    for name, message in (
+        ("less", "lacks the column work_id"),
+        ("none", "has no queries"),
+        ("text", "no report and no Parquet file"),
     ):
-        told = CliRunner().invoke(benchmark, arguments, catch_exceptions=False).stderr
-        assert "1 performances could not be read" in told
-        assert NAMES[0] in told
-
-
-def test_what_an_index_lacks_of_the_catalogue_is_named(report, damaged, tmp_path):
-    spec = damaged.read_text().replace("damaged.parquet", str(report.parent / "catalogue.parquet"))
-    with pytest.raises(CoverdexError, match=rf"holds 13 .*\(it lacks {NAMES[0]}\)"):
-        run(read_spec(written(tmp_path, spec)))
+        with pytest.raises(CoverdexError, match=message):
+            read_query_table(tmp_path / f"{name}.parquet")
+    with pytest.raises(NotFoundError, match="leave 'random' out"):
+        read_query_table(both[0], "random")
 
 
 def test_reports_on_catalogues_of_other_sizes_are_marked(report, tmp_path):

@@ -32,6 +32,14 @@ def test_verdict_needs_an_interval_without_zero():
     assert difference_of(a, a.copy(), bootstrap, True).verdict == "undecided"
 
 
+def test_works_enough_need_no_caution():
+    works = [f"W_{i // 2}" for i in range(24)]
+    table = evaluate(np.eye(24), works).per_query(works=works)
+    assert compare(table, table).caution == ""
+    one = table.slice(0, 2)
+    assert compare(one, one).caution == ""
+
+
 def test_compare_matches_queries_by_id(six, six_works):
     names = ["a1", "a2", "a3", "b1", "b2", "n"]
     a = evaluate(six, six_works).per_query(names, six_works)
@@ -39,6 +47,8 @@ def test_compare_matches_queries_by_id(six, six_works):
     b = evaluate(perfect, six_works).per_query(names, six_works).take([4, 2, 0, 1])
     compared = compare(a, b)
     assert (compared.n_queries, compared.n_only_a, compared.n_only_b) == (4, 1, 0)
+    assert compared.summary()["n_works"] == 2
+    assert "of 2 works the intervals are too narrow" in compared.caution
     assert compared.differences["map"].a == pytest.approx((0.75 + 0.75 + 0.416667 + 0.5) / 4)
     assert compared.differences["map"].b == 1
     assert compared.differences["mr1"].won == 2  # a3 and b2; a1 and a2 were right already

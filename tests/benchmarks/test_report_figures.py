@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from coverdex.benchmarks import MatrixSimilarity, evaluate
+from coverdex.benchmarks import MatrixSimilarity, drawing, evaluate
 from coverdex.benchmarks.drawing import figure, legend_above, whole_numbers
 from coverdex.benchmarks.planted_catalogue import planted_embeddings
 from coverdex.benchmarks.report import figures
@@ -75,6 +75,20 @@ def test_names_above_a_figure_read_row_by_row(tmp_path):
     assert sorted(names, key=lambda name: (-round(boxes[name].y0), boxes[name].x0)) == names
 
 
+@pytest.mark.parametrize("name", ["coverdex-64-98008600e00c", "a name with " * 12])
+def test_names_of_many_systems_lie_within_the_figures(name, kept, tmp_path):
+    works = [f"W_{i // 2}" for i in range(12)]
+    figures.draw_all([outcome_of(works, f"{name} {at}") for at in range(9)], tmp_path)
+    for drawn in kept:
+        drawn.canvas.draw()
+        texts = [text for legend in drawn.legends for text in legend.get_texts()]
+        texts += [label for axes in drawn.axes for label in axes.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in texts]
+        assert all(box.x0 >= 0 and box.x1 <= drawn.bbox.width for box in boxes)
+        assert all(box.y0 >= 0 and box.y1 <= drawn.bbox.height for box in boxes)
+        assert all(axes.bbox.height > drawn.dpi / 3 for axes in drawn.axes)
+
+
 def test_counts_are_marked_at_whole_numbers(tmp_path):
     with figure(tmp_path / "x.png") as drawn:
         axes = drawn.add_subplot()
@@ -105,3 +119,14 @@ def test_where_all_are_covers_nothing_is_nan(kept, tmp_path):
     figures.draw_all([outcome], tmp_path)
     titles = [axes.get_title(loc="left") for drawn in kept for axes in drawn.axes]
     assert "a system: there are no other candidates" in titles
+
+
+def test_letters_that_the_font_lacks_are_told_in_one_line(tmp_path, caplog, recwarn):
+    drawing._tell_of_boxes.cache_clear()
+    for path in (tmp_path / "x.png", tmp_path / "y.png"):
+        with figure(path) as drawn:
+            drawn.suptitle("\U00012000\U00012001")  # cuneiform
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "the font of the figures has no shape for some letters of names and titles"
+    ]
+    assert [str(warning.message) for warning in recwarn.list] == []

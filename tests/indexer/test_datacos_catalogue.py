@@ -282,6 +282,9 @@ def test_loose_files(tmp_path: Path) -> None:
     catalogue = open_catalogue(tmp_path)
     assert {(r.performance_id, r.work_id) for r, _ in catalogue} == {("P_1", "W_1"), ("P_2", "W_1")}
     assert [r.reason for r in catalogue.rejections] == ["empty"]
+    # The same of those that have not been read; of the broken one no more is known than its name.
+    known = [(r.performance_id, r.work_id) for r in catalogue.performances]
+    assert known == [("P_1", "W_1"), ("P_2", "W_1"), ("broken", None)]
 
 
 def test_loose_files_of_either_ending(tmp_path: Path) -> None:
