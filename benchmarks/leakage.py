@@ -174,6 +174,8 @@ class Leakage:
     def verdict(self) -> str:
         """One line on training: what is shared, and of which systems that is unknown."""
         parts = [shared.verdict for shared in self.trainings]
+        if self.trainings and "titles" not in self.compared:
+            parts.append("titles could not be compared, the catalogue has none")
         if self.unknown:
             they = "they were" if len(self.unknown) > 1 else "it was"
             parts.append(

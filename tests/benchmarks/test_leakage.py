@@ -62,6 +62,9 @@ def test_nothing_known_is_not_nothing_shared():
     assert "unknown for my-net" in check_leakage(CATALOGUE, unknown=["my-net"]).verdict
     other = Learnt("a list", [Known("x", "y", "z", "0")])
     assert "nothing found" in check_leakage(CATALOGUE, [other]).verdict
+    assert "titles" not in check_leakage(CATALOGUE, [other]).verdict
+    untitled = check_leakage([Known("one", None, None, None)], [other]).verdict
+    assert untitled.endswith("titles could not be compared, the catalogue has none")
     assert check_leakage(CATALOGUE).verdict == "no system here was trained"
 
 
