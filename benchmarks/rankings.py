@@ -149,9 +149,7 @@ def _in_order_of(performances: list[str], given: WorkList, path: Path) -> WorkLi
         )
     if work_of:
         some = ", ".join(islice(work_of, 5)) + (", ..." if len(work_of) > 5 else "")
-        _log.warning(
-            "%s lacks %d performances of the list of works: %s", path, len(work_of), some
-        )
+        _log.warning("%s lacks %d performances of the list of works: %s", path, len(work_of), some)
     return listed
 
 
