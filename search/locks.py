@@ -108,6 +108,8 @@ class WriterLock:
         """Let others change the index; to do it twice does nothing."""
         if self.is_held:
             self.is_held = False
+            with suppress(OSError):  # or whoever locks it in another way would go by this name
+                os.ftruncate(self._file, 0)
             os.close(self._file)
 
 
