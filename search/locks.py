@@ -128,9 +128,17 @@ def is_read(path: Path) -> bool:
     """Say whether any process has marked the file ``path`` as read."""
     if fcntl is None:
         return True
-    with path.open("rb") as file:
+    with _opened_for_locking(path) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
+
+
+def _opened_for_locking(path: Path) -> BinaryIO:
+    """Open a file for writing, though nothing is written: NFS gives no exclusive lock otherwise."""
+    try:
+        return path.open("r+b")
+    except PermissionError:  # of somebody else's; elsewhere it can be locked all the same
+        return path.open("rb")

@@ -100,6 +100,24 @@ def test_a_change_is_not_acknowledged_into_an_index_that_goes_meanwhile(
         editor.remove("P_1")
 
 
+def test_old_generations_are_removed_where_only_writers_get_exclusive_locks(
+    folder: Path, editor: IndexEditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def flock_of_nfs(file: int, mode: int) -> None:
+        if mode & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, mode)
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock_of_nfs)
+    for name in ("P_0", "P_1"):
+        editor.remove(name)
+        editor.compact()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["generation-000003", "manifest.json", "writer.lock"]
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_without_locks_an_index_is_read_and_not_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
