@@ -263,6 +263,9 @@ def test_folders_that_are_no_catalogue(tmp_path: Path, datacos: DatacosFolder) -
     (tmp_path / "music").mkdir()
     with pytest.raises(CoverdexError, match="it holds nothing"):
         open_catalogue(tmp_path / "music")
+    (tmp_path / "music" / "album").mkdir()
+    with pytest.raises(CoverdexError, match=r"it holds album.*below: coverdex embed --list"):
+        open_catalogue(tmp_path / "music")
     with pytest.raises(CoverdexError, match="no crema features"):
         open_catalogue(datacos.root, kind="crema")
     wanted = "no hpcp features of the coveranalysis subset.*da-tacos_coveranalysis_subset_hpcp/W_"
