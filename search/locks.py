@@ -29,7 +29,7 @@ except ImportError:  # Windows: reading works, changing does not
 LOCK_NAME = "writer.lock"
 #: What a file system says that has no locks: some that are mounted over a network, or made of
 #: something that is no disk.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class WriterLock:
@@ -67,7 +67,7 @@ class WriterLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 os.close(self._file)
                 raise IndexLockedError(
                     f"the file system of {path.parent} has no locks ({error.strerror}), without "
@@ -120,7 +120,7 @@ def mark_as_read(file: BinaryIO) -> None:
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # nobody holds it exclusively for long
     except OSError as error:
-        if error.errno not in _NO_LOCKS:  # where there are none, nobody can compact either
+        if error.errno not in NO_LOCKS:  # where there are none, nobody can compact either
             raise
 
 
