@@ -35,7 +35,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from .chroma import DATACOS_FRAME_RATE, MAX_DURATION, Chroma, ChromaKind, chroma_kind
+from .chroma import (
+    DATACOS_FRAME_RATE,
+    MAX_DURATION,
+    N_PITCH_CLASSES,
+    Chroma,
+    ChromaKind,
+    chroma_kind,
+)
 from .errors import FeatureFileError, InvalidChromaError, NotFoundError
 
 #: Name of the dataset that holds each kind of chroma.
@@ -255,7 +262,7 @@ def _pick_kind(file: h5py.File, wanted: ChromaKind | None, path: Path) -> Chroma
         if isinstance(link, h5py.HardLink) and isinstance(file[DATASET_OF[kind]], h5py.Dataset):
             return kind
     names = " or ".join(DATASET_OF[kind] for kind in candidates)
-    keys = ", ".join(_described(file, name) for name in sorted(file)) or "nothing"
+    keys = ", ".join(sorted(_described(file, name) for name in file)) or "nothing"
     raise FeatureFileError(
         f"{path} holds no dataset {names} (it holds {keys}); give a file with that feature as a "
         "dataset at its root",
@@ -263,8 +270,10 @@ def _pick_kind(file: h5py.File, wanted: ChromaKind | None, path: Path) -> Chroma
     )
 
 
-def _described(file: h5py.File, name: str) -> str:
+def _described(file: h5py.File, name: str | bytes) -> str:
     """Name what lies at the root of a file; say of what bears a feature's name why it is none."""
+    if isinstance(name, bytes):  # as h5py gives a name that is no UTF-8
+        return name.decode(errors="backslashreplace")
     if name not in DATASET_OF.values():
         return name
     link = file.get(name, getlink=True)
@@ -301,9 +310,13 @@ def _read_values(dataset: h5py.Dataset, kind: ChromaKind, path: Path) -> Any:
                 reason="wrong-shape",
             )
         return dataset[()].T
-    if dataset.ndim != 2:  # Chroma would refuse it too, but only after it is read
+    # Chroma would refuse it too, but only after it is read: a matrix of all frames by all frames,
+    # say, which may be more than fits into memory.
+    if dataset.ndim != 2 or dataset.shape[1] != N_PITCH_CLASSES:
+        turned = dataset.ndim == 2 and dataset.shape[0] == N_PITCH_CLASSES
         raise InvalidChromaError(
-            f"{path}: dataset {DATASET_OF[kind]} has shape {dataset.shape}; wanted (n_frames, 12)",
+            f"{path}: dataset {DATASET_OF[kind]} has shape {dataset.shape}; give (n_frames, 12), "
+            "frames first" + (": transpose it" if turned else ""),
             reason="wrong-shape",
         )
     return dataset[()]
@@ -313,13 +326,17 @@ def _attribute(file: h5py.File, name: str) -> str | None:
     value = file.attrs.get(name)
     if isinstance(value, np.ndarray):
         value = value.item() if value.size == 1 else None
+    if isinstance(value, str):  # h5py carries bytes that are no UTF-8 through as lone surrogates
+        value = value.encode(errors="surrogateescape")
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     return value if isinstance(value, str) and value else None
 
 
-def _frame_rate(file: h5py.File) -> float:
+def _frame_rate(file: h5py.File) -> Any:
     value = file.attrs.get("frame_rate")
+    if isinstance(value, np.ndarray) and value.size == 1:  # as MATLAB and R write one number
+        value = value.item()
     return DATACOS_FRAME_RATE if value is None else value
 
 

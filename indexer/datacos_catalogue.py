@@ -167,6 +167,7 @@ def _find_feature_folder(
         f"{path} holds no {kind} features{whose} in the layout of Da-TACOS (it holds {there}); "
         f"give a folder with da-tacos_{subset or SUBSETS[0]}_subset_{_FEATURE_NAMES[kind][0]}"
         "/W_.../P_....h5"
+        + ("" if subset else ", or one of .h5 files; those in folders below: coverdex embed --list")
     )
 
 

@@ -214,16 +214,20 @@ class FileListCatalogue(FeatureFileCatalogue):
                 rejections.append(Rejection(shown(path), None, UNRECOGNISED_FILE, message))
                 continue
             work_id, named = ids_in_path(path)
-            performance_id = named or path.stem
+            record = PerformanceRecord(named or path.stem, work_id)
+            file = FeatureFile(record, path, named_by_path=named is not None)
+            if record.performance_id in files:
+                file = _by_its_own_id(file)
+            performance_id = file.record.performance_id
             if performance_id in files:
                 message = (
-                    f"{performance_id} already comes from {files[performance_id].path}; "
-                    "leave one of the two out"
+                    f"{performance_id} already comes from {files[performance_id].path}; leave one "
+                    "of the two out, or give it an id of its own: another name, or an attribute "
+                    "track_id"
                 )
                 rejections.append(Rejection(str(path), performance_id, LISTED_TWICE, message))
                 continue
-            record = PerformanceRecord(performance_id, work_id)
-            files[performance_id] = FeatureFile(record, path, named_by_path=named is not None)
+            files[performance_id] = file
         if not (files or rejections):
             raise CoverdexError("no feature files given; name at least one")
         super().__init__(
@@ -244,3 +248,11 @@ def _known_of(file: FeatureFile) -> PerformanceRecord:
         return file.identified()
     except FeatureFileError:
         return file.record
+
+
+def _by_its_own_id(file: FeatureFile) -> FeatureFile:
+    """Look into a file whose name another one has, too: ``P_1/hpcp.h5`` beside ``P_2/hpcp.h5``."""
+    found = file.performance_id()
+    if found is None:  # it cannot be read, which reading it will say
+        found = str(file.path)
+    return replace(file, record=replace(file.record, performance_id=found))

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..encoder.errors import CoverdexError
+from ..search.locks import NO_LOCKS
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def only_writer(folder: Path, share: tuple[int, int] = (1, 1)) -> Iterator[None]
     Raises
     ------
     CoverdexError
-        If another process holds it, it is a file, or the share is not ``i`` of ``n``.
+        If another process holds it, it is a file, its file system has no locks, or the share is not
+        ``i`` of ``n``.
     """
     position, n_shares = share
     if not 1 <= position <= n_shares:
@@ -58,6 +60,12 @@ def _locked(folder: Path, name: str, mode: int) -> int:
             fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
         except BaseException as error:
             os.close(descriptor)
+            if isinstance(error, OSError) and error.errno in NO_LOCKS:
+                raise CoverdexError(
+                    f"the file system of {folder} has no locks ({error.strerror}), without which "
+                    "two processes could write there at once: write to a local disk, and copy what "
+                    "comes of it"
+                ) from None
             if not isinstance(error, BlockingIOError):
                 raise
             raise CoverdexError(

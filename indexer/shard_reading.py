@@ -322,24 +322,24 @@ def _ids(table: pa.Table, path: Path) -> pa.ChunkedArray:
 
 
 def _vectors(column: pa.ChunkedArray, path: Path) -> NDArray[np.float32]:
-    """Return a list column as an array ``(n, dimension)`` float32."""
+    """Return a list column as an array ``(n, dimension)`` float32, NaN where there is no list."""
     if not (
         pa.types.is_fixed_size_list(column.type)
         or pa.types.is_list(column.type)
         or pa.types.is_large_list(column.type)
     ) or not pa.types.is_floating(column.type.value_type):
         raise CoverdexError(f"{path}: column embedding is {column.type}; give lists of float32")
-    if column.null_count:
-        raise CoverdexError(
-            f"{path} has {column.null_count} rows without embedding; leave them out"
-        )
     if not len(column):
         return np.empty((0, 0), np.float32)
-    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    known = column.drop_null()
+    lengths = pc.unique(pc.list_value_length(known)).to_pylist() or [1]
     if len(lengths) > 1:
         raise CoverdexError(f"{path} holds embeddings of lengths {sorted(lengths)}; give one")
-    flat = pc.list_flatten(column).to_numpy()
-    array: NDArray[np.float32] = np.ascontiguousarray(flat.reshape(len(column), -1), np.float32)
+    rows = pc.list_flatten(known).to_numpy().reshape(len(known), lengths[0])
+    array: NDArray[np.float32] = np.ascontiguousarray(rows, np.float32)
+    if column.null_count:
+        array = np.full((len(column), lengths[0]), np.nan, np.float32)
+        array[column.is_valid().to_numpy()] = rows
     return array
 
 
@@ -348,7 +348,7 @@ def _wrong_row(path: Path, row: int, performance_id: str | None, length: float) 
     if not performance_id:
         return Rejection(str(path), None, NO_ID, f"{where}: no performance_id; give it one")
     if not np.isfinite(length):
-        message = f"{where}: the embedding has NaN or infinite values; embed it again"
+        message = f"{where}: no embedding, or one with NaN or infinite values; embed it again"
         return Rejection(str(path), performance_id, "not-finite", message)
     message = f"{where}: the embedding has length {length:g}; divide it by its length"
     return Rejection(str(path), performance_id, "not-normalised", message)

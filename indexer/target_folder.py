@@ -4,7 +4,8 @@ It is made beside its place under the name that :mod:`coverdex.search.durability
 in the making, ``.my.index.k3x_9abc.tmp``, and takes its own name when it is complete. Who is killed
 before leaves it there. The next maker removes it, and can tell that nobody is at work on it any
 more because makers of one folder hold a lock: in the work folder beside it, ``my.index.building``,
-where a build also keeps its shards.
+where a build also keeps its shards. Where the name is a symbolic link, all of this is beside what
+it points to, so that makers by the one name and by the other meet.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def only_maker(out: Path) -> Iterator[Path]:
     CoverdexError
         If another process is making ``out``.
     """
+    out = out.resolve()
     work_folder = work_folder_of(out)
     with only_writer(work_folder):
         try:

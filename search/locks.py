@@ -29,7 +29,7 @@ except ImportError:  # Windows: reading works, changing does not
 LOCK_NAME = "writer.lock"
 #: What a file system says that has no locks: some that are mounted over a network, or made of
 #: something that is no disk.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 class WriterLock:
@@ -67,7 +67,7 @@ class WriterLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _NO_LOCKS:
+            if error.errno in NO_LOCKS:
                 os.close(self._file)
                 raise IndexLockedError(
                     f"the file system of {path.parent} has no locks ({error.strerror}), without "
@@ -108,6 +108,8 @@ class WriterLock:
         """Let others change the index; to do it twice does nothing."""
         if self.is_held:
             self.is_held = False
+            with suppress(OSError):  # or whoever locks it in another way would go by this name
+                os.ftruncate(self._file, 0)
             os.close(self._file)
 
 
@@ -118,7 +120,7 @@ def mark_as_read(file: BinaryIO) -> None:
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # nobody holds it exclusively for long
     except OSError as error:
-        if error.errno not in _NO_LOCKS:  # where there are none, nobody can compact either
+        if error.errno not in NO_LOCKS:  # where there are none, nobody can compact either
             raise
 
 
@@ -126,9 +128,17 @@ def is_read(path: Path) -> bool:
     """Say whether any process has marked the file ``path`` as read."""
     if fcntl is None:
         return True
-    with path.open("rb") as file:
+    with _opened_for_locking(path) as file:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
+
+
+def _opened_for_locking(path: Path) -> BinaryIO:
+    """Open a file for writing, though nothing is written: NFS gives no exclusive lock otherwise."""
+    try:
+        return path.open("r+b")
+    except PermissionError:  # of somebody else's; elsewhere it can be locked all the same
+        return path.open("rb")

@@ -25,6 +25,7 @@ from .parts import write_parts
 from .performances import normalised
 from .plan import AUTO, DEFAULT_RECALL
 from .structure import build_structure
+from .unknown_columns import with_text_for_unknown
 from .vectors import faiss
 
 #: How far from 1 an embedding's length may be; float16 copies of unit vectors stay within.
@@ -108,6 +109,7 @@ def write_index(
     _check_search_parameters(search_parameters or {})
     checked = checked_embeddings(embeddings, len(performances))
     table, order = normalised(performances)
+    table = with_text_for_unknown(table)
     if not np.array_equal(order, np.arange(len(order))):
         checked = checked[order]
     with folder_in_the_making(target) as made:

@@ -251,6 +251,27 @@ def test_frame_rate_attribute_is_checked(tmp_path: Path) -> None:
     assert reason_of(path) == "frame-rate"
 
 
+def test_a_frame_rate_in_an_array_of_one(tmp_path: Path) -> None:
+    path = write_as_deepdish(tmp_path / "a.h5", hpcp=VALUES)
+    with h5py.File(path, "r+") as file:  # MATLAB and R know no other attributes
+        file.attrs["frame_rate"] = np.array([21.5])
+    assert read_chroma(path).chroma.frame_rate == 21.5
+
+
+def test_names_and_ids_that_are_no_utf_8_can_be_written_down(tmp_path: Path) -> None:
+    path = write_as_deepdish(tmp_path / "a.h5", track_id=None, hpcp=VALUES)
+    with h5py.File(path, "r+") as file:
+        file.attrs["track_id"] = b"M\xfcller"  # Latin-1, which h5py reads as text
+    assert read_chroma(path).performance_id == "M\ufffdller"
+
+    path = write_as_deepdish(tmp_path / "b.h5", tempo=VALUES)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset(b"m\xfcller", data=VALUES)
+    with pytest.raises(FeatureFileError, match=r"it holds m\\xfcller, tempo") as caught:
+        read_chroma(path)
+    assert str(caught.value).encode()
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "options"),
     [
@@ -276,6 +297,10 @@ def test_a_declared_giant_is_refused_before_it_is_read(
         file.create_dataset("hpcp", shape=(10**11, 12), dtype="f4", chunks=(1024, 12))
 
     assert reason_of(path) == "too-long"
+    with h5py.File(path, "w") as file:  # as many frames as may be, and 178 TB
+        file.create_dataset("hpcp", shape=(7 * 10**6,) * 2, dtype="f4", chunks=(1024, 12))
+    assert reason_of(path) == "wrong-shape"
+
     monkeypatch.setattr(chroma_file, "MAX_FRAMES", 29)
     assert reason_of(write_as_deepdish(tmp_path / "b.h5", hpcp=VALUES)) == "too-long"
 

@@ -351,6 +351,23 @@ def test_leftovers_of_a_killed_assembly_are_removed(
     assert sorted(p.name for p in out.parent.iterdir()) == ["my.index", "my.index.rejected.parquet"]
 
 
+def test_makers_by_the_name_of_a_link_and_of_what_it_points_to_meet(
+    datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    embed_catalogue(open_catalogue(datacos.root), tmp_path / "shards", encoder=tiny_encoder)
+    out, link = tmp_path / "disk" / "v1.index", tmp_path / "current.index"
+    out.mkdir(parents=True)
+    link.symlink_to(out)
+    left = out.parent / ".v1.index.k3x_9abc.tmp"
+    with only_maker(out):
+        left.mkdir()
+        with pytest.raises(CoverdexError, match="another process"):
+            build_index_from_shards(tmp_path / "shards", link)
+    build_index_from_shards(tmp_path / "shards", link)
+    assert [path.name for path in out.parent.iterdir()] == ["v1.index"]
+    assert link.is_symlink()
+
+
 def test_an_assembly_leaves_the_shards_of_an_interrupted_build(
     datacos: DatacosFolder, tmp_path: Path, tiny_encoder: Encoder
 ) -> None:

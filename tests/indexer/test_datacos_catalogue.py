@@ -263,6 +263,9 @@ def test_folders_that_are_no_catalogue(tmp_path: Path, datacos: DatacosFolder) -
     (tmp_path / "music").mkdir()
     with pytest.raises(CoverdexError, match="it holds nothing"):
         open_catalogue(tmp_path / "music")
+    (tmp_path / "music" / "album").mkdir()
+    with pytest.raises(CoverdexError, match=r"it holds album.*below: coverdex embed --list"):
+        open_catalogue(tmp_path / "music")
     with pytest.raises(CoverdexError, match="no crema features"):
         open_catalogue(datacos.root, kind="crema")
     wanted = "no hpcp features of the coveranalysis subset.*da-tacos_coveranalysis_subset_hpcp/W_"
@@ -315,6 +318,19 @@ def test_listed_files_of_one_name(tmp_path: Path) -> None:
     assert (rejection.path, rejection.reason) == (str(tmp_path / "b" / "P_2.h5"), "listed-twice")
     with pytest.raises(CoverdexError, match="name at least one"):
         FileListCatalogue([])
+
+
+def test_files_of_one_name_are_told_apart_by_their_attributes(tmp_path: Path) -> None:
+    paths = [
+        write_feature_file(tmp_path / folder / "hpcp.h5", "W_1", own, hpcp=made_up_chroma(1))
+        for folder, own in (("1", "P_1"), ("2", "P_2"), ("3", "P_3"), ("4", "P_2"), ("6", ""))
+    ]
+    (tmp_path / "5").mkdir()
+    (tmp_path / "5" / "hpcp.h5").write_bytes(b"")
+    catalogue = FileListCatalogue([*paths, tmp_path / "5" / "hpcp.h5"])
+    assert sorted(ids(catalogue)) == ["P_1", "P_2", "P_3"]
+    found = sorted((Path(r.path).parent.name, r.reason) for r in catalogue.rejections)
+    assert found == [("4", "listed-twice"), ("5", "empty"), ("6", "listed-twice")]
 
 
 @pytest.mark.shared

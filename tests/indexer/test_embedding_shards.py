@@ -223,6 +223,19 @@ def test_one_writer(catalogue_folder: DatacosFolder, tmp_path: Path, tiny_encode
     embed(catalogue_folder, tmp_path / "shards", tiny_encoder)
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def no_locks(descriptor: int, mode: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    folder = tmp_path / "shards"
+    with pytest.raises(CoverdexError, match=f"{folder} has no locks .*local disk"):
+        only_writer(folder).__enter__()
+
+
 def test_a_lock_in_a_folder_that_is_removed_meanwhile_is_taken_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,20 @@ def test_wrong_rows_made_elsewhere_are_rejected(tmp_path: Path) -> None:
     assert str(path) in contents.rejections[-1].message
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.float64()), pa.list_(pa.float32(), 64)])
+def test_rows_without_an_embedding_are_rejected(tmp_path: Path, kind: pa.DataType) -> None:
+    vectors = unit(3).astype(np.float32)
+    path = foreign(tmp_path / "a.parquet", vectors)
+    for given, kept in (([None, vectors[1].tolist(), None], ["a_1"]), ([None] * 3, [])):
+        table = pq.read_table(path)
+        pq.write_table(table.set_column(1, "embedding", pa.array(given, kind)), path)
+        contents = read_shards([path])
+        assert contents.performances.column("performance_id").to_pylist() == kept
+        assert np.array_equal(contents.embeddings.reshape(-1, 64), vectors[1 : 1 + len(kept)])
+        assert {r.reason for r in contents.rejections} == {"not-finite"}
+        assert len(contents.rejections) == 3 - len(kept)
+
+
 def test_who_made_them_must_be_known_and_one(tmp_path: Path) -> None:
     unknown = foreign(tmp_path / "a.parquet", unit(2), encoder_id=None)
     with pytest.raises(CoverdexError, match="which encoder made it"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from coverdex.search import Index, IndexEditor, IndexLockedError, change_log, locks
+from coverdex.search import Index, IndexEditor, IndexLockedError, change_log, locks, verify_index
 
 from .history import state_in, state_of
 from .made_up import ENCODER_ID, MadeUp, make_up
@@ -37,6 +38,21 @@ def test_one_editor_at_a_time(folder: Path, catalogue: MadeUp, editor: IndexEdit
         editor.close()  # again, which must not take the lock from the next one
         with pytest.raises(IndexLockedError, match="process id"):
             IndexEditor(folder)
+
+
+def test_a_copy_under_the_lock_keeps_changes_away_and_goes_by_no_editors_name(
+    folder: Path, catalogue: MadeUp, tmp_path: Path
+) -> None:
+    with IndexEditor(folder) as editor:
+        editor.remove("P_0")
+    with (folder / locks.LOCK_NAME).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as flock(1) does for a backup
+        with pytest.raises(IndexLockedError, match="process id unknown"):
+            IndexEditor(folder)
+        shutil.copytree(folder, tmp_path / "copy")
+    assert verify_index(tmp_path / "copy").whole
+    with IndexEditor(tmp_path / "copy") as restored:
+        assert len(restored.index) == len(catalogue.ids) - 1
 
 
 @pytest.mark.parametrize("fate", ["moved", "replaced", "removed"])
@@ -82,6 +98,24 @@ def test_a_change_is_not_acknowledged_into_an_index_that_goes_meanwhile(
     monkeypatch.setattr(change_log, "_flush", flush_and_move)
     with pytest.raises(IndexLockedError, match="moved away"):
         editor.remove("P_1")
+
+
+def test_old_generations_are_removed_where_only_writers_get_exclusive_locks(
+    folder: Path, editor: IndexEditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+
+    def flock_of_nfs(file: int, mode: int) -> None:
+        if mode & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, mode)
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock_of_nfs)
+    for name in ("P_0", "P_1"):
+        editor.remove(name)
+        editor.compact()
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["generation-000003", "manifest.json", "writer.lock"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])

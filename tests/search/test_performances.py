@@ -214,6 +214,37 @@ def test_what_was_never_null_may_be_later(catalogue: MadeUp, tmp_path: Path) -> 
         assert editor.index.metadata("P_2")["x"] == [{"a": None}, None]
 
 
+@pytest.mark.parametrize(
+    ("unknown", "known"),
+    [
+        (pa.nulls(2), "US-1"),
+        (pa.array([[], None], pa.list_(pa.null())), ["live"]),
+        (pa.array([[], None], pa.large_list(pa.null())), ["live"]),
+        (pa.array([[None], None], pa.list_(pa.null(), 1)), ["live"]),
+        (pa.array([{"k": None}, None]), {"k": "v"}),
+        (pa.array([[{"k": []}], []]), [{"k": ["v"]}]),
+    ],
+)
+def test_what_is_unknown_everywhere_may_be_known_later(
+    catalogue: MadeUp, tmp_path: Path, unknown: pa.Array, known: object
+) -> None:
+    write_index(
+        tmp_path / "i",
+        embeddings=catalogue.embeddings[:2],
+        performances=pa.table({"performance_id": ["P_1", "P_2"], "x": unknown}),
+        encoder_id=ENCODER_ID,
+        encoder_name="made-up",
+        source="here",
+    )
+    assert verify_index(tmp_path / "i").problems == []
+    with IndexEditor(tmp_path / "i") as editor:
+        assert editor.index.performances["x"].to_pylist() == unknown.to_pylist()
+        rows = [{"performance_id": "P_3", "x": known}]
+        editor.add(rows, catalogue.embeddings[2:3], encoder_id=ENCODER_ID)
+        editor.compact()
+        assert editor.index.metadata("P_3")["x"] == known
+
+
 @pytest.mark.parametrize("n_asked", [5, 15, 16, 300, 5_000])
 @pytest.mark.parametrize("n_chunks", [1, 2])
 def test_many_ids_are_found_as_one_is(n_asked: int, n_chunks: int) -> None:
