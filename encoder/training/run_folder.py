@@ -9,6 +9,7 @@
         curves.png       the same, drawn
         checkpoint/      the encoder as it stands: usable at any time
         state.pt         weights, optimizer and step, to go on after a kill
+        run.lock         held by the process that trains here (:mod:`.run_lock`)
 
 Every file is written beside its place and renamed, so that a kill at any moment leaves the previous
 one intact.

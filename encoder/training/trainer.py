@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from .model_card import model_card
 from .prefetch import Waiting, batches, worker_count
 from .resuming import check_goes_on, described, outline
 from .run_folder import RunFolder
+from .run_lock import RunLock
 from .schedule import learning_rate_factor
 from .start import (
     adamw,
@@ -125,7 +127,8 @@ class Trainer:
     Raises
     ------
     TrainingError, CheckpointError, NotFoundError
-        Something that the configuration names is unknown, missing or does not fit.
+        Something that the configuration names is unknown, missing or does not fit; or another
+        process trains in the folder.
     """
 
     def __init__(
@@ -146,18 +149,12 @@ class Trainer:
         self.base = Path(base)
         self.prepared = None if prepared is None else Path(prepared)
         self._fresh = fresh
-        # Before anything is written to the folder.
-        state = None if fresh else self.folder.load_state(config.digest)
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.seed)  # fresh weights
         self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
         self.network.to(self.device)
         if config.discriminant is not None:
             check_projects(self.network)  # not when all steps are done
-        self.source = source or build_batch_source(config.data, self._context())
-        self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
-        self.optimizer = adamw(config.optimizer, self.network, self.loss)
-        self.average = WeightAverage(self.network, config.optimizer.average_decay)
         self.step = 0
         self.history: list[dict[str, Any]] = []
         self.seconds = 0.0
@@ -166,17 +163,29 @@ class Trainer:
         self._totals = EpochTotals()
         self._made = Waiting(iter(()))
         self._given = given_checkpoints(config, self.base)
-        if state is not None:
-            self._resume(state)
-        self._origins = {
-            **({"checkpoints": self._given} if self._given else {}),
-            "data": self.source.describe(),
-            "commit": provenance.commit(),
-            "versions": provenance.versions(),
-            "machine": provenance.machine(str(self.device)),
-        }
-        self.training_list = lists_joined(config, self.base, self.source.training_list())
-        self.validation = self._validation_sets()
+        # Before the data are read, which may take long.
+        self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
+        self._lock = RunLock(self.folder.path)
+        self._lock.take()
+        with ExitStack() as refused:
+            refused.callback(self._lock.abandon)
+            # Before anything else is written to the folder.
+            state = None if fresh else self.folder.load_state(config.digest)
+            self.source = source or build_batch_source(config.data, self._context())
+            self.optimizer = adamw(config.optimizer, self.network, self.loss)
+            self.average = WeightAverage(self.network, config.optimizer.average_decay)
+            if state is not None:
+                self._resume(state)
+            self._origins = {
+                **({"checkpoints": self._given} if self._given else {}),
+                "data": self.source.describe(),
+                "commit": provenance.commit(),
+                "versions": provenance.versions(),
+                "machine": provenance.machine(str(self.device)),
+            }
+            self.training_list = lists_joined(config, self.base, self.source.training_list())
+            self.validation = self._validation_sets()
+            refused.pop_all()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -209,8 +218,16 @@ class Trainer:
         Raises
         ------
         TrainingError
-            The loss is no longer finite.
+            The loss is no longer finite, or another process trains in the folder.
         """
+        with self._lock:
+            return self._train(on_step, on_epoch)
+
+    def _train(
+        self,
+        on_step: Callable[[StepReport], None] | None,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None,
+    ) -> TrainingResult:
         if self._fresh:
             # Not before the data are read: what is wrong with them must not cost the run before.
             self.folder.forget_state()

@@ -27,7 +27,7 @@ from coverdex.encoder.commands import app
 from coverdex.encoder.training import SourceContext, Trainer, read_config
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.clique_batches import CliqueBatches
-from coverdex.encoder.training.prepared_tracks import prepare_tracks
+from coverdex.encoder.training.prepared_tracks import prepare_tracks, read_tracks
 from coverdex.encoder.training.recording_views import RecordingViews, at_tempo
 from coverdex.encoder.training.trainer import StepReport
 from typer.testing import CliRunner
@@ -184,6 +184,31 @@ def test_what_was_prepared_is_prepared_again_where_it_is_damaged(
     else:
         path.write_bytes(path.read_bytes()[:100])
     assert torch.equal(build(da_tacos, recordings).batch(0).x, batch.x)
+
+
+def test_who_reads_what_was_prepared_goes_on_when_it_is_prepared_otherwise(
+    da_tacos: Path, recordings: SourceContext
+) -> None:
+    before = build(da_tacos, recordings)
+    batch = before.batch(0)
+    other = build(da_tacos, replace(recordings, preprocessing=Preprocessing(8.0)))
+    assert other.tracks.n_frames.sum() > before.tracks.n_frames.sum()
+    assert torch.equal(before.batch(0).x, batch.x)
+
+
+def test_a_preparation_that_fails_leaves_the_one_before(
+    da_tacos: Path, recordings: SourceContext, no_unfinished_files: Callable[[], list[str]]
+) -> None:
+    before = build(da_tacos, recordings).tracks
+
+    class Breaking(list[Any]):
+        def __iter__(self) -> Any:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        prepare_tracks(Breaking(), recordings.folder, Preprocessing(8.0), origin={})  # type: ignore[arg-type]
+    origin = read_tracks(recordings.folder)
+    assert np.array_equal(origin.frames(3), before.frames(3))
 
 
 def test_a_catalogue_is_prepared_once(da_tacos: Path, recordings: SourceContext) -> None:
