@@ -157,6 +157,7 @@ class Trainer:
             check_projects(self.network)  # not when all steps are done
         self.step = 0
         self.history: list[dict[str, Any]] = []
+        self._kept: int | None = None  # the epoch of the checkpoint
         self.seconds = 0.0
         self._started = 0.0
         self._before: dict[str, Any] | None = None
@@ -267,7 +268,8 @@ class Trainer:
                 validate=self._validate,
             )
         else:
-            take_discriminant_back(self.folder, self.average.weights if self._is_kept() else None)
+            last = self._is_best() if self._kept is None else self._kept == len(self.history)
+            take_discriminant_back(self.folder, self.average.weights if last else None)
         renew_card(self.folder, self.config, self.training_list)
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
@@ -332,7 +334,8 @@ class Trainer:
         row["seconds"] = round(self.seconds, 1)
         row["waiting"] = round(self._made.take_seconds(), 1)
         self.history.append(row)
-        if self._is_kept():
+        if self._is_best():
+            self._kept = epoch
             checkpoints.save_checkpoint(self._checkpoint(), self.folder.checkpoint, overwrite=True)
         self.folder.write_history(self.history)
         self.folder.write_record(self.record())
@@ -349,13 +352,16 @@ class Trainer:
             totals.add(output, weight=len(batch.work))
         return {f"held-out {name}": mean for name, mean in totals.means().items()}
 
-    def _is_kept(self) -> bool:
-        """Whether the last epoch's weights become the checkpoint."""
+    def _is_best(self) -> bool:
+        """Whether the last epoch's weights are to become the checkpoint."""
         if self.config.run.keep == "last" or not self.validation:
             return True
-        # Epochs of before a resume may have been validated on other sets.
+        # Epochs of before a resume may have been validated on other sets, and the best of them may
+        # be lost, where the last one was to be kept then.
         first = self.validation[0].name
         rows = [row.get("validation", {}) for row in self.history]
+        if self._kept is not None:
+            rows = [rows[self._kept - 1], rows[-1]]
         scores = [row[first]["map"] for row in rows if first in row]
         return first in rows[-1] and scores[-1] >= max(scores)
 
@@ -390,6 +396,7 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "totals": self._totals.state_dict(),
                 "history": self.history,
+                "kept": self._kept,
                 "seconds": self.seconds,
                 "before": self._before,
                 "checkpoints": self._given,
@@ -410,6 +417,7 @@ class Trainer:
         self.step = state["step"]
         self._totals = EpochTotals.from_state(state["totals"])
         self.history = state["history"]
+        self._kept = state.get("kept")  # states of earlier versions don't say
         self.seconds = state["seconds"]
         self._before = state.get("before")
 
