@@ -37,7 +37,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -175,12 +175,12 @@ class TrainingConfig(SettingsTable):
         if len({v.name for v in self.validation}) < len(self.validation):
             raise ValueError("two [[validation]] tables have the same name; name them apart")
         if self.loss.get("name") == "contrastive" and self.loss.get("pairs", "given") == "given":
-            source = self.data.get("source", "pairs")
-            if source in ("cliques", "simulated-covers"):
-                raise ValueError(
-                    f"the contrastive loss compares given pairs, which batches of {source!r} do "
-                    'not hold; set loss.pairs = "all"'
-                )
+            for source in _sources(self.data):
+                if source in ("cliques", "simulated-covers"):
+                    raise ValueError(
+                        f"the contrastive loss compares given pairs, which batches of {source!r} "
+                        'do not hold; set loss.pairs = "all"'
+                    )
         if self.run.keep == "best" and not self.validation:
             raise ValueError("run.keep is 'best' but there is no [[validation]] to judge by")
         return self
@@ -281,6 +281,15 @@ def read_settings(model: type[_Settings], table: Mapping[str, Any], *, where: st
     except ValidationError as error:
         problems = "; ".join(_in_words(e) for e in error.errors())
         raise TrainingError(f"{where}: {problems}") from None
+
+
+def _sources(data: Mapping[str, Any]) -> Iterator[Any]:
+    """Name the source of a table of data, and those among which it alternates."""
+    yield data.get("source", "pairs")
+    among = data.get("sources")
+    for one in among if isinstance(among, list) else ():
+        if isinstance(one, Mapping):
+            yield from _sources(one)
 
 
 def _in_words(error: Any) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from coverdex.encoder.training.batch import (
     register_batch_source,
 )
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
+
+
+#: Seeds with which the sources of a test were set up.
+seeds: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,13 @@ class Numbered:
 
 @register_batch_source("numbered")
 def numbered(settings: Mapping[str, Any], context: SourceContext) -> Numbered:
+    seeds.append(context.seed)
     return Numbered(settings["name"], settings.get("steps"))
+
+
+@register_batch_source("another")
+def another(settings: Mapping[str, Any], context: SourceContext) -> Numbered:
+    return numbered(settings, context)
 
 
 @pytest.fixture
@@ -79,6 +89,20 @@ def test_what_was_trained_on_is_that_of_all(context: SourceContext) -> None:
     )
     source = build_batch_source(of({"name": "a"}, {"name": "lost"}), context)
     assert not source.training_list().complete
+
+
+def test_sources_of_one_kind_draw_apart(context: SourceContext) -> None:
+    others = ({"name": "b", "source": "another"}, {"name": "c"}, {"name": "d"})
+    found = []
+    for seed in (5, 5, 6):
+        seeds.clear()
+        build_batch_source(of({"name": "a"}, *others), replace(context, seed=seed))
+        found.append(list(seeds))
+        assert seeds[:2] == [seed, seed]  # the first of each kind as if it were alone
+        assert len({seed, *seeds[2:]}) == 3
+        assert all(0 <= each < 2**63 for each in seeds)
+    assert found[0] == found[1]
+    assert not set(found[0]) & set(found[2])
 
 
 @pytest.mark.parametrize(("steps", "together"), [((5, 8), 16), ((5, None), None)])

@@ -154,9 +154,16 @@ def test_digest_follows_what_decides_the_weights(path: Path, change: str, may_re
     assert same == may_resume
 
 
-@pytest.mark.parametrize("source", ["cliques", "simulated-covers"])
-def test_given_pairs_need_a_source_of_pairs(path: Path, source: str) -> None:
-    changes = ["loss={name='contrastive'}", f"data.source={source}"]
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{source = "cliques"}',
+        '{source = "simulated-covers"}',
+        '{source = "alternating", sources = [{source = "pairs"}, {source = "cliques"}]}',
+    ],
+)
+def test_given_pairs_need_a_source_of_pairs(path: Path, data: str) -> None:
+    changes = ["loss={name='contrastive'}", f"data={data}"]
     with pytest.raises(TrainingError, match=r'set loss\.pairs = "all"'):
         read_config(path, changes=changes)
     read_config(path, changes=[*changes, "loss.pairs=all"])
