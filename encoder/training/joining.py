@@ -103,7 +103,7 @@ def join(
     ------
     TrainingError
         The checkpoints differ in preprocessing or kind, the members have fewer dimensions together
-        than are wanted, or a validation set cannot be ranked.
+        than are wanted, the batches hold fewer tracks, or a validation set cannot be ranked.
     CheckpointError, NotFoundError
         No checkpoint, no data, or no validation set.
     """
@@ -140,6 +140,11 @@ def join(
             source = build_batch_source(config.data or _data_of(members[0]), context)
         batches = (source.batch(step) for step in range(config.batches))
         moments, n_tracks = second_moments(network, batches)
+    if n_tracks < config.dimension:
+        raise TrainingError(
+            f"{n_tracks} tracks in {config.batches} batches do not say which {config.dimension} "
+            "directions to keep; give more batches"
+        )
     projection, kept = greatest_directions(moments, config.dimension)
     with torch.no_grad():
         network.projection.copy_(torch.from_numpy(projection))
