@@ -13,7 +13,7 @@ Runs from different beginnings do not: the mean of unrelated weights is worthles
 reads::
 
     name = "coverdex-64"
-    checkpoints = ["runs/one/checkpoint", "runs/other/checkpoint"]   # from the file's folder, or names
+    checkpoints = ["runs/one/checkpoint", "runs/other/checkpoint"]  # from here, or names
     shares = [0.5, 0.5]                                # equal ones when left out
     [[validation]]                                     # as in a training configuration
     [card]                                             # likewise

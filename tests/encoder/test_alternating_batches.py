@@ -18,7 +18,6 @@ from coverdex.encoder.training.batch import (
 )
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 
-
 #: Seeds with which the sources of a test were set up.
 seeds: list[int] = []
 
