@@ -152,6 +152,11 @@ def test_editions_of_a_song_have_one_key(one: str, other: str) -> None:
     assert title_key(one) == title_key(other)
 
 
+def test_numbers_of_four_digits_tell_works_of_ones_own_apart() -> None:
+    ids = [f"mymidi_song_{i:04d}" for i in range(8)]  # of mymidi/song_0000.mid and so on
+    assert WorkSampler(ids, ["mymidi"] * 8).n_groups == 8
+
+
 def test_a_batch_never_holds_two_entries_of_a_song() -> None:
     ids = [f"coco_A_Song{i}_1970" for i in range(8)] + [f"jazz_song{i}" for i in range(8)]
     sampler = WorkSampler(ids, ["coco"] * 8 + ["jazz"] * 8, seed=3)
