@@ -114,24 +114,29 @@ def prepare_tracks(
     if (found := _read(folder, wanted)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)
-    # Beside its place: who has mapped what lies there goes on reading it.
-    unfinished = folder / f"{_VALUES}.part"
+    # Beside their places: who has mapped what lies there goes on reading it.
+    values, described = (folder / f"{name}.part" for name in (_VALUES, _TABLE))
     try:
-        with unfinished.open("wb") as stream:
+        with values.open("wb") as stream:
             rows, left_out = _write_values(catalogue, preprocessing, stream)
             stream.flush()
             os.fsync(stream.fileno())
         if not rows:
             raise TrainingError(f"nothing in the catalogue can be trained on: {dict(left_out)}")
+        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        metadata = {_ORIGIN: wanted.encode(), b"left out": json.dumps(left_out).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), described)
         (folder / _TABLE).unlink(missing_ok=True)
-        unfinished.replace(folder / _VALUES)
+        values.replace(folder / _VALUES)
+        described.replace(folder / _TABLE)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # A full disk, which names no file.
+        raise OSError(error.errno, error.strerror or str(error), str(folder / _VALUES)) from error
     finally:
-        unfinished.unlink(missing_ok=True)
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    metadata = {_ORIGIN: wanted.encode(), b"left out": json.dumps(left_out).encode()}
-    unfinished = folder / f"{_TABLE}.part"
-    pq.write_table(table.replace_schema_metadata(metadata), unfinished)
-    unfinished.replace(folder / _TABLE)
+        values.unlink(missing_ok=True)
+        described.unlink(missing_ok=True)
     read = _read(folder, wanted)
     assert read is not None  # it was just written
     return read
