@@ -82,7 +82,8 @@ class PairBatches:
     Raises
     ------
     TrainingError
-        A pair names a performance that is not among the tracks, or a work is in both parts.
+        A pair names a performance that is not among the tracks, a performance is of two works, or a
+        work is in both parts.
     """
 
     def __init__(
@@ -176,13 +177,17 @@ class PairBatches:
                 f"{len(shared)} works are both trained on and held out ({_some(shared)}); "
                 "divide pairs by work"
             )
-        named = {
-            row[f"performance_{side}"]
-            for rows in self._parts.values()
-            for row in rows
-            for side in "ab"
-        }
-        if missing := named - set(self._tracks):
+        works: dict[str, str] = {}
+        for row in (row for rows in self._parts.values() for row in rows):
+            for side in "ab":
+                performance, work = row[f"performance_{side}"], row[f"work_{side}"]
+                if works.setdefault(performance, work) != work:
+                    # Under two works it could be trained on and held out.
+                    raise TrainingError(
+                        f"the table of pairs has {performance} as a performance of "
+                        f"{works[performance]} and of {work}; give each performance one work"
+                    )
+        if missing := works.keys() - set(self._tracks):
             raise TrainingError(
                 f"the table of pairs names {len(missing)} performances that the catalogue does not "
                 f"hold ({_some(missing)}); give the pairs of this catalogue"
