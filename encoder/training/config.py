@@ -41,7 +41,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..chroma import ChromaKind
 from ..errors import NotFoundError, TrainingError
@@ -111,6 +111,25 @@ class ValidationConfig(SettingsTable):
     """True to go on without it where it is missing."""
 
 
+#: Name of the recordings that a source keeps from training (:class:`.batch.HoldsOutRecordings`).
+HELD_OUT_WORKS = "held-out works"
+
+
+def _named_apart(sets: list[ValidationConfig]) -> list[ValidationConfig]:
+    names = [each.name for each in sets]
+    if len(set(names)) < len(names):
+        raise ValueError("two [[validation]] tables have the same name; name them apart")
+    if HELD_OUT_WORKS in names:
+        raise ValueError(
+            f"{HELD_OUT_WORKS!r} are those of the training data themselves; name the set otherwise"
+        )
+    return sets
+
+
+#: Validation sets, each under a name of its own.
+ValidationSets = Annotated[list[ValidationConfig], AfterValidator(_named_apart)]
+
+
 class CardConfig(SettingsTable):
     """What only people know about a model, in Markdown, for its card."""
 
@@ -160,7 +179,7 @@ class TrainingConfig(SettingsTable):
     run: RunConfig
     discriminant: DiscriminantSettings | None = None
     """Without it the last layer stays as training left it."""
-    validation: list[ValidationConfig] = Field(default_factory=list)
+    validation: ValidationSets = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
     @model_validator(mode="after")
@@ -172,8 +191,6 @@ class TrainingConfig(SettingsTable):
             raise ValueError(
                 "start_from brings its own architecture and preprocessing; leave those tables out"
             )
-        if len({v.name for v in self.validation}) < len(self.validation):
-            raise ValueError("two [[validation]] tables have the same name; name them apart")
         if self.loss.get("name") == "contrastive" and self.loss.get("pairs", "given") == "given":
             for source in _sources(self.data):
                 if source in ("cliques", "simulated-covers"):

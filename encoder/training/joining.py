@@ -45,7 +45,7 @@ from ..encoder import Encoder
 from ..ensemble import Ensemble
 from ..errors import TrainingError
 from .batch import Batch, BatchSource, SourceContext, build_batch_source
-from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
+from .config import CardConfig, SettingsTable, ValidationSets, read_settings, read_toml
 from .ingredients import joined_list, load_ingredients, record_of
 from .model_card import model_card
 from .world import TrainingWorld
@@ -60,7 +60,7 @@ class JoinConfig(SettingsTable):
     seed: Annotated[int, Field(ge=0)] = 0
     batches: Annotated[int, Field(ge=1)] = 40
     data: dict[str, Any] = Field(default_factory=dict)
-    validation: list[ValidationConfig] = Field(default_factory=list)
+    validation: ValidationSets = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
 

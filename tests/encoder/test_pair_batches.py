@@ -107,7 +107,8 @@ def test_a_performance_of_two_works_is_refused(context: SourceContext) -> None:
     row = {"performance_a": "P_a0_0", "different": True, "split": "train"}
     row |= {"performance_b": "P_a1_0", "work_a": "first of pair 1", "work_b": "second of pair 1"}
     again = {**row, "work_a": "first of pair 2", "work_b": "second of pair 2", "split": "held-out"}
-    write_pairs(pa.Table.from_pylist([row, again], schema=PAIR_SCHEMA), context.base / "own.parquet")
+    pairs = pa.Table.from_pylist([row, again], schema=PAIR_SCHEMA)
+    write_pairs(pairs, context.base / "own.parquet")
     with pytest.raises(TrainingError, match="P_a0_0 as a performance of first of pair 1 and of "):
         build({**SETTINGS, "pairs": "own.parquet"}, context)
 

@@ -310,7 +310,7 @@ def test_a_place_that_may_not_be_written_to_is_told_before_anything_is_read(
 ) -> None:
     # Root may write everywhere, so the system's answer is made up.
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(PermissionError, match="Permission denied: .*out"):
+    with pytest.raises(PermissionError, match=r"Permission denied: .*out"):
         prepare_covers(config(seeds=["lost.parquet"]), tmp_path / "out", base=tmp_path)
 
 

@@ -38,9 +38,10 @@ def test_a_run_on_a_full_disk_names_the_file_and_goes_on_when_there_is_room(
             trainer = Trainer(config, run, world=world)
             trainer.run()
             break
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
-            refused_at.add(Path(str(error.filename)).name)
+        except OSError as full:
+            error = full
+        assert error.errno == errno.ENOSPC
+        refused_at.add(Path(str(error.filename)).name)
         left = {path.name for path in run.glob("*")}
         assert left <= {
             *("run.lock", "run.json", "history.jsonl", "state.pt", "checkpoint"),
