@@ -197,6 +197,11 @@ def clique_batches(settings: Mapping[str, Any], context: SourceContext) -> Cliqu
             f"[data] shortest_seconds is {chosen.shortest_seconds:g}, more than longest_seconds "
             f"({chosen.longest_seconds:g}); give less"
         )
+    if chosen.benchmark_ids is not None and not chosen.benchmark:
+        raise TrainingError(
+            "[data] benchmark_ids is given, but nothing is compared with it unless benchmark = "
+            "true; set that, or leave benchmark_ids out"
+        )
     if context.world is None:
         raise TrainingError("the source 'cliques' needs a world to open catalogues; hand one down")
     location = locate(chosen.catalogue, context.base)

@@ -272,6 +272,13 @@ def test_overlap_with_the_benchmark_stops(
     assert not (recordings.folder / "tracks.f16").exists()  # nothing was read
 
 
+def test_a_list_that_nothing_would_be_compared_with_is_refused(
+    da_tacos: Path, recordings: SourceContext
+) -> None:
+    with pytest.raises(TrainingError, match="nothing is compared with it"):
+        build(da_tacos, recordings, benchmark=False, benchmark_ids="ids.csv")
+
+
 def test_numbers_that_are_alike_are_no_overlap(
     da_tacos: Path, recordings: SourceContext, tmp_path: Path
 ) -> None:
