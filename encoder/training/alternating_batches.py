@@ -34,8 +34,16 @@ from pydantic import Field
 
 from ..errors import TrainingError
 from ..training_list import TrainingList
-from .batch import Batch, BatchSource, SourceContext, build_batch_source, register_batch_source
+from .batch import (
+    Batch,
+    BatchSource,
+    HoldsOutRecordings,
+    SourceContext,
+    build_batch_source,
+    register_batch_source,
+)
 from .config import SettingsTable, read_settings
+from .validation import ValidationSet
 
 
 class AlternatingSettings(SettingsTable):
@@ -77,6 +85,11 @@ class AlternatingBatches:
         """Give the held-out batches of all."""
         for source in self.sources:
             yield from source.held_out()
+
+    def held_out_recordings(self) -> ValidationSet | None:
+        """Give the recordings that one of them holds out, for MAP before and after."""
+        holding = (each for each in self.sources if isinstance(each, HoldsOutRecordings))
+        return next((found for each in holding if (found := each.held_out_recordings())), None)
 
     def training_list(self) -> TrainingList:
         """Join the lists of all."""

@@ -12,10 +12,12 @@ from coverdex.encoder.chroma import ChromaKind
 from coverdex.encoder.preprocessing import Preprocessing
 from coverdex.encoder.training.batch import (
     Batch,
+    HoldsOutRecordings,
     SourceContext,
     build_batch_source,
     register_batch_source,
 )
+from coverdex.encoder.training.validation import ValidationSet
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 
 #: Seeds with which the sources of a test were set up.
@@ -50,6 +52,19 @@ class Numbered:
 def numbered(settings: Mapping[str, Any], context: SourceContext) -> Numbered:
     seeds.append(context.seed)
     return Numbered(settings["name"], settings.get("steps"))
+
+
+@dataclass(frozen=True)
+class Holding(Numbered):
+    """The same, and recordings that it holds out."""
+
+    def held_out_recordings(self) -> ValidationSet | None:
+        return ValidationSet(self.name, [], [], 0) if self.name else None
+
+
+@register_batch_source("holding")
+def holding(settings: Mapping[str, Any], context: SourceContext) -> Holding:
+    return Holding(settings["name"], settings.get("steps"))
 
 
 @register_batch_source("another")
@@ -88,6 +103,18 @@ def test_what_was_trained_on_is_that_of_all(context: SourceContext) -> None:
     )
     source = build_batch_source(of({"name": "a"}, {"name": "lost"}), context)
     assert not source.training_list().complete
+
+
+def test_recordings_that_one_source_holds_out_are_measured(context: SourceContext) -> None:
+    empty, full = ({"name": name, "source": "holding"} for name in ("", "b"))
+    found = build_batch_source(of({"name": "a"}, empty, full), context)
+    assert isinstance(found, HoldsOutRecordings)
+    held_out = found.held_out_recordings()
+    assert held_out is not None
+    assert held_out.name == "b"
+    nothing = build_batch_source(of({"name": "a"}, empty), context)
+    assert isinstance(nothing, HoldsOutRecordings)
+    assert nothing.held_out_recordings() is None
 
 
 def test_sources_of_one_kind_draw_apart(context: SourceContext) -> None:

@@ -88,6 +88,15 @@ def test_a_finished_run_keeps_the_record_of_how_it_was_made(
     assert (tmp_path / "run.json").read_bytes() == made
 
 
+def test_a_finished_run_says_that_its_checkpoint_was_moved_away(
+    config: TrainingConfig, world: TrainingWorld, tmp_path: Path
+) -> None:
+    Trainer(config, tmp_path / "run", world=world).run()
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "shared")
+    with pytest.raises(TrainingError, match="its checkpoint was moved away; put it back"):
+        Trainer(config, tmp_path / "run", world=world).run()
+
+
 def test_a_fresh_start_that_finds_no_data_leaves_the_run_that_is_there(
     config: TrainingConfig, world: TrainingWorld, tmp_path: Path
 ) -> None:
