@@ -260,8 +260,8 @@ class Trainer:
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
         if not self.folder.checkpoint.is_dir():
             raise TrainingError(
-                f"the run in {self.folder.path} is finished, but its checkpoint was moved away; put "
-                "it back, or start afresh (--fresh)"
+                f"the run in {self.folder.path} is finished, but its checkpoint was moved away; "
+                "put it back, or start afresh (--fresh)"
             )
         if self.config.discriminant is not None:
             fit_discriminant(
