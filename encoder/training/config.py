@@ -104,6 +104,8 @@ class ValidationConfig(SettingsTable):
     name: Annotated[str, Field(min_length=1)]
     catalogue: str
     """Path of a catalogue, or a name that :func:`coverdex.indexer.open_catalogue` knows."""
+    subset: str | None = None
+    """Of a Da-TACOS root that holds both."""
     unrelated_ids: bool = False
     """True where its work ids and those of the training data are of different collections, so
     that equal ones mean nothing. Otherwise a work in both stops the run."""

@@ -5,6 +5,7 @@
     [data]
     source = "pairs"
     catalogue = "demo"              # a catalogue with covers: Da-TACOS, Parquet, "demo"
+    subset = "coveranalysis"        # of a Da-TACOS root that holds both
     dissimilar_percentage = 50.0
     held_out = 0.2                  # share of the works
     batch_size = 16                 # pairs
@@ -49,6 +50,7 @@ class PairSettings(SettingsTable):
     """Settings of the batch source ``pairs``; see the module's text."""
 
     catalogue: str
+    subset: str | None = None
     pairs: str | None = None
     dissimilar_percentage: Annotated[float, Field(ge=0, lt=100)] = 50.0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -213,7 +215,8 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     work_of: dict[str, str] = {}
     titles: dict[str, str | None] = {}
     left_out: Counter[str] = Counter()
-    catalogue = context.world.open_catalogue(location, kind=context.kind)
+    subset = {} if chosen.subset is None else {"subset": chosen.subset}
+    catalogue = context.world.open_catalogue(location, kind=context.kind, **subset)
     for record, chroma in catalogue:
         if record.work_id is None:
             left_out["no work"] += 1
@@ -236,7 +239,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     else:
         pairs = read_pairs(context.path(chosen.pairs))
     write_pairs(pairs, context.folder / "pairs.parquet")
-    origin: dict[str, Any] = {"catalogue": chosen.catalogue}
+    origin: dict[str, Any] = {"catalogue": chosen.catalogue, **subset}
     if left_out:
         origin["left out"] = dict(left_out)
     origin |= provenance.hash_of(catalogue)

@@ -97,9 +97,10 @@ class RunLock:
 
     def abandon(self) -> None:
         """Release it, and remove a folder that was made for it and holds nothing else."""
-        if self._made_folder and [p.name for p in self._folder.iterdir()] == [LOCK_NAME]:
-            (self._folder / LOCK_NAME).unlink()
-            self._folder.rmdir()
+        with suppress(OSError):  # what was refused is of more interest
+            if self._made_folder and [p.name for p in self._folder.iterdir()] == [LOCK_NAME]:
+                (self._folder / LOCK_NAME).unlink()
+                self._folder.rmdir()
         self.release()
 
 
