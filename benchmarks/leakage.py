@@ -179,7 +179,8 @@ class Leakage:
         if self.unknown:
             they = "they were" if len(self.unknown) > 1 else "it was"
             parts.append(
-                f"unknown for {', '.join(self.unknown)}: there is no list of what {they} trained on"
+                f"unknown for {', '.join(self.unknown)}: no list of what {they} trained on was "
+                "found (coverdex benchmark leakage takes one, or the checkpoint's folder)"
             )
         return "; ".join(parts) or "no system here was trained"
 

@@ -207,6 +207,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
     ------
     CheckpointError
         Something is there and ``overwrite`` is off, or it is not a checkpoint.
+    OSError
+        The disk is full or refuses.
     """
     folder = Path(folder)
     check_place(folder, overwrite=overwrite)
@@ -223,6 +225,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path, *, overwrite: bo
             exchange(unfinished, place)
         else:
             unfinished.rename(place)
+    except OSError as error:  # a full disk names no file
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
     finally:  # also of what was replaced
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder

@@ -17,21 +17,33 @@ What recordings teach and what simulated covers teach is not the same, and going
 forgets part of the other (docs/encoder-experiments.md). Here each step takes its batch from the
 next source of the list. Batches are never mixed: their rows may not be told apart by how they were
 made, and works of different sources may be the same. Step ``s`` of ``n`` sources is step ``s // n``
-of source ``s % n``, so a run that was killed goes on as with a single source.
+of source ``s % n``, so a run that was killed goes on as with a single source. A kind of source that
+comes again draws with a seed of its own: two simulators of the same seeds would otherwise draw the
+same works in the same steps.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from ..errors import TrainingError
 from ..training_list import TrainingList
-from .batch import Batch, BatchSource, SourceContext, build_batch_source, register_batch_source
+from .batch import (
+    Batch,
+    BatchSource,
+    HoldsOutRecordings,
+    SourceContext,
+    build_batch_source,
+    register_batch_source,
+)
 from .config import SettingsTable, read_settings
+from .validation import ValidationSet
 
 
 class AlternatingSettings(SettingsTable):
@@ -74,6 +86,11 @@ class AlternatingBatches:
         for source in self.sources:
             yield from source.held_out()
 
+    def held_out_recordings(self) -> ValidationSet | None:
+        """Give the recordings that one of them holds out, for MAP before and after."""
+        holding = (each for each in self.sources if isinstance(each, HoldsOutRecordings))
+        return next((found for each in holding if (found := each.held_out_recordings())), None)
+
     def training_list(self) -> TrainingList:
         """Join the lists of all."""
         lists = [source.training_list() for source in self.sources]
@@ -107,4 +124,16 @@ def alternating_batches(settings: Mapping[str, Any], context: SourceContext) -> 
     for name in ("cliques", "pairs"):
         if names.count(name) > 1:
             raise TrainingError(f"[data] sources has {name!r} twice; give one catalogue for both")
-    return AlternatingBatches([build_batch_source(source, context) for source in chosen.sources])
+    built: list[BatchSource] = []
+    before: Counter[str] = Counter()
+    for source, name in zip(chosen.sources, map(str, names), strict=True):
+        seed = _seed_of_its_own(context.seed, before[name]) if before[name] else context.seed
+        built.append(build_batch_source(source, replace(context, seed=seed)))
+        before[name] += 1
+    return AlternatingBatches(built)
+
+
+def _seed_of_its_own(seed: int, n_before: int) -> int:
+    """Give a seed of 63 bits that is unrelated to the run's and to those of other sources."""
+    drawn = np.random.SeedSequence([seed, 31, n_before]).generate_state(1, np.uint64)
+    return int(drawn[0] >> np.uint64(1))

@@ -47,7 +47,7 @@ from ..training_list import TrainedPerformance, TrainingList
 from . import provenance
 from .batch import Batch, SourceContext, register_batch_source
 from .benchmark_overlap import find_benchmark_ids, refuse_overlap
-from .config import SettingsTable, read_settings
+from .config import HELD_OUT_WORKS, SettingsTable, read_settings
 from .pairs import TRAIN, split_works
 from .prepared_tracks import PreparedTracks, prepare_tracks
 from .recording_views import RecordingViews
@@ -148,7 +148,7 @@ class CliqueBatches:
             return None
         rows = sorted(int(track) for clique in self.held for track in clique)
         chroma = [PreparedChroma(self.tracks.frames(row)) for row in rows]
-        return ValidationSet("held-out works", chroma, [self.tracks.works[r] for r in rows], 0)
+        return ValidationSet(HELD_OUT_WORKS, chroma, [self.tracks.works[r] for r in rows], 0)
 
     def training_list(self) -> TrainingList:
         """List the performances of the works that are trained on."""
@@ -196,6 +196,11 @@ def clique_batches(settings: Mapping[str, Any], context: SourceContext) -> Cliqu
         raise TrainingError(
             f"[data] shortest_seconds is {chosen.shortest_seconds:g}, more than longest_seconds "
             f"({chosen.longest_seconds:g}); give less"
+        )
+    if chosen.benchmark_ids is not None and not chosen.benchmark:
+        raise TrainingError(
+            "[data] benchmark_ids is given, but nothing is compared with it unless benchmark = "
+            "true; set that, or leave benchmark_ids out"
         )
     if context.world is None:
         raise TrainingError("the source 'cliques' needs a world to open catalogues; hand one down")

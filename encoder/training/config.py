@@ -37,11 +37,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..chroma import ChromaKind
 from ..errors import NotFoundError, TrainingError
@@ -104,11 +104,32 @@ class ValidationConfig(SettingsTable):
     name: Annotated[str, Field(min_length=1)]
     catalogue: str
     """Path of a catalogue, or a name that :func:`coverdex.indexer.open_catalogue` knows."""
+    subset: str | None = None
+    """Of a Da-TACOS root that holds both."""
     unrelated_ids: bool = False
     """True where its work ids and those of the training data are of different collections, so
     that equal ones mean nothing. Otherwise a work in both stops the run."""
     optional: bool = False
     """True to go on without it where it is missing."""
+
+
+#: Name of the recordings that a source keeps from training (:class:`.batch.HoldsOutRecordings`).
+HELD_OUT_WORKS = "held-out works"
+
+
+def _named_apart(sets: list[ValidationConfig]) -> list[ValidationConfig]:
+    names = [each.name for each in sets]
+    if len(set(names)) < len(names):
+        raise ValueError("two [[validation]] tables have the same name; name them apart")
+    if HELD_OUT_WORKS in names:
+        raise ValueError(
+            f"{HELD_OUT_WORKS!r} are those of the training data themselves; name the set otherwise"
+        )
+    return sets
+
+
+#: Validation sets, each under a name of its own.
+ValidationSets = Annotated[list[ValidationConfig], AfterValidator(_named_apart)]
 
 
 class CardConfig(SettingsTable):
@@ -160,7 +181,7 @@ class TrainingConfig(SettingsTable):
     run: RunConfig
     discriminant: DiscriminantSettings | None = None
     """Without it the last layer stays as training left it."""
-    validation: list[ValidationConfig] = Field(default_factory=list)
+    validation: ValidationSets = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
     @model_validator(mode="after")
@@ -172,15 +193,13 @@ class TrainingConfig(SettingsTable):
             raise ValueError(
                 "start_from brings its own architecture and preprocessing; leave those tables out"
             )
-        if len({v.name for v in self.validation}) < len(self.validation):
-            raise ValueError("two [[validation]] tables have the same name; name them apart")
         if self.loss.get("name") == "contrastive" and self.loss.get("pairs", "given") == "given":
-            source = self.data.get("source", "pairs")
-            if source in ("cliques", "simulated-covers"):
-                raise ValueError(
-                    f"the contrastive loss compares given pairs, which batches of {source!r} do "
-                    'not hold; set loss.pairs = "all"'
-                )
+            for source in _sources(self.data):
+                if source in ("cliques", "simulated-covers"):
+                    raise ValueError(
+                        f"the contrastive loss compares given pairs, which batches of {source!r} "
+                        'do not hold; set loss.pairs = "all"'
+                    )
         if self.run.keep == "best" and not self.validation:
             raise ValueError("run.keep is 'best' but there is no [[validation]] to judge by")
         return self
@@ -281,6 +300,15 @@ def read_settings(model: type[_Settings], table: Mapping[str, Any], *, where: st
     except ValidationError as error:
         problems = "; ".join(_in_words(e) for e in error.errors())
         raise TrainingError(f"{where}: {problems}") from None
+
+
+def _sources(data: Mapping[str, Any]) -> Iterator[Any]:
+    """Name the source of a table of data, and those among which it alternates."""
+    yield data.get("source", "pairs")
+    among = data.get("sources")
+    for one in among if isinstance(among, list) else ():
+        if isinstance(one, Mapping):
+            yield from _sources(one)
 
 
 def _in_words(error: Any) -> str:

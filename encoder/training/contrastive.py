@@ -56,7 +56,7 @@ class ContrastiveLoss(EmbeddingLoss):
 
     def __init__(self, margin: float = 1.0, pairs: str = "given") -> None:
         super().__init__()
-        if not 0 < margin <= 2:
+        if isinstance(margin, bool) or not 0 < margin <= 2:
             raise ValueError(f"margin is {margin!r}; give a cosine distance above 0, at most 2")
         if pairs not in ("given", "all"):
             raise ValueError(f"pairs is {pairs!r}; give 'given' or 'all'")

@@ -41,7 +41,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, model_validator
 
 from ..errors import TrainingError
-from .config import SettingsTable, TrainingConfig, ValidationConfig, read_config, read_settings
+from .config import SettingsTable, TrainingConfig, ValidationSets, read_config, read_settings
 from .config import read_toml as read_tables
 from .prepared_covers import check_fits
 from .start import checkpoint_at
@@ -70,7 +70,7 @@ class DesignSearch(SettingsTable):
 
     config: str
     common: list[str] = Field(default_factory=list)
-    validation: list[ValidationConfig] | None = None
+    validation: ValidationSets | None = None
     designs: Annotated[list[Design], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -11,27 +11,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import Checkpoint, load_checkpoint
+from ..checkpoint import Checkpoint
 from ..encoder import Encoder
 from ..errors import TrainingError
 from ..training_list import TrainingList
 from . import provenance
 from .config import SettingsTable, ValidationConfig
+from .start import checkpoint_at
 from .validation import load_validation_set
 from .world import TrainingWorld
 
 
 def load_ingredients(
-    paths: Sequence[str], base: Path, *, alike: Sequence[str], why: str
+    names: Sequence[str], base: Path, *, alike: Sequence[str], why: str
 ) -> list[Checkpoint]:
     """Load checkpoints that must agree in some things.
 
     Parameters
     ----------
-    paths : sequence of str
-        Folders.
+    names : sequence of str
+        Folders, or names of shipped ones.
     base : Path
-        From which relative ones count.
+        From which relative folders count.
     alike : sequence of str
         Attributes of :class:`Checkpoint` that must be equal.
     why : str
@@ -44,7 +45,7 @@ def load_ingredients(
     CheckpointError, NotFoundError
         There is none, or it is damaged.
     """
-    first, *others = [load_checkpoint(base / Path(each).expanduser()) for each in paths]
+    first, *others = [checkpoint_at(each, base) for each in names]
     for other in others:
         for what in alike:
             if getattr(first, what) != getattr(other, what):

@@ -45,7 +45,7 @@ from ..encoder import Encoder
 from ..ensemble import Ensemble
 from ..errors import TrainingError
 from .batch import Batch, BatchSource, SourceContext, build_batch_source
-from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
+from .config import CardConfig, SettingsTable, ValidationSets, read_settings, read_toml
 from .ingredients import joined_list, load_ingredients, record_of
 from .model_card import model_card
 from .world import TrainingWorld
@@ -60,7 +60,7 @@ class JoinConfig(SettingsTable):
     seed: Annotated[int, Field(ge=0)] = 0
     batches: Annotated[int, Field(ge=1)] = 40
     data: dict[str, Any] = Field(default_factory=dict)
-    validation: list[ValidationConfig] = Field(default_factory=list)
+    validation: ValidationSets = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
 
@@ -103,7 +103,7 @@ def join(
     ------
     TrainingError
         The checkpoints differ in preprocessing or kind, the members have fewer dimensions together
-        than are wanted, or a validation set cannot be ranked.
+        than are wanted, the batches hold fewer tracks, or a validation set cannot be ranked.
     CheckpointError, NotFoundError
         No checkpoint, no data, or no validation set.
     """
@@ -140,6 +140,11 @@ def join(
             source = build_batch_source(config.data or _data_of(members[0]), context)
         batches = (source.batch(step) for step in range(config.batches))
         moments, n_tracks = second_moments(network, batches)
+    if n_tracks < config.dimension:
+        raise TrainingError(
+            f"{n_tracks} tracks in {config.batches} batches do not say which {config.dimension} "
+            "directions to keep; give more batches"
+        )
     projection, kept = greatest_directions(moments, config.dimension)
     with torch.no_grad():
         network.projection.copy_(torch.from_numpy(projection))

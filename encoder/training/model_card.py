@@ -134,6 +134,9 @@ def _parts(ingredients: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _run(record: Mapping[str, Any]) -> str:
+    if "ingredients" in record:
+        what = "networks side by side" if "projection" in record else "checkpoints' mean"
+        return f"{len(record['ingredients'])} {what}, commit {record['commit'] or 'unknown'}"
     if "steps" not in record:
         return "made elsewhere"
     machine = record["machine"]

@@ -61,9 +61,9 @@ class NTXentLoss(EmbeddingLoss):
 
     def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
-        if not temperature > 0:
+        if isinstance(temperature, bool) or not 0 < temperature < math.inf:
             raise ValueError(f"temperature is {temperature!r}; give a number above 0")
-        self.temperature = temperature
+        self.temperature = float(temperature)
 
     def of(self, embeddings: Tensor, work: Tensor) -> LossOutput:
         """Judge ``(n_tracks, dimension)`` embeddings with ``(n_tracks,)`` works."""

@@ -5,6 +5,7 @@
     [data]
     source = "pairs"
     catalogue = "demo"              # a catalogue with covers: Da-TACOS, Parquet, "demo"
+    subset = "coveranalysis"        # of a Da-TACOS root that holds both
     dissimilar_percentage = 50.0
     held_out = 0.2                  # share of the works
     batch_size = 16                 # pairs
@@ -49,6 +50,7 @@ class PairSettings(SettingsTable):
     """Settings of the batch source ``pairs``; see the module's text."""
 
     catalogue: str
+    subset: str | None = None
     pairs: str | None = None
     dissimilar_percentage: Annotated[float, Field(ge=0, lt=100)] = 50.0
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -82,7 +84,8 @@ class PairBatches:
     Raises
     ------
     TrainingError
-        A pair names a performance that is not among the tracks, or a work is in both parts.
+        A pair names a performance that is not among the tracks, a performance is of two works, or a
+        work is in both parts.
     """
 
     def __init__(
@@ -176,13 +179,17 @@ class PairBatches:
                 f"{len(shared)} works are both trained on and held out ({_some(shared)}); "
                 "divide pairs by work"
             )
-        named = {
-            row[f"performance_{side}"]
-            for rows in self._parts.values()
-            for row in rows
-            for side in "ab"
-        }
-        if missing := named - set(self._tracks):
+        works: dict[str, str] = {}
+        for row in (row for rows in self._parts.values() for row in rows):
+            for side in "ab":
+                performance, work = row[f"performance_{side}"], row[f"work_{side}"]
+                if works.setdefault(performance, work) != work:
+                    # Under two works it could be trained on and held out.
+                    raise TrainingError(
+                        f"the table of pairs has {performance} as a performance of "
+                        f"{works[performance]} and of {work}; give each performance one work"
+                    )
+        if missing := works.keys() - set(self._tracks):
             raise TrainingError(
                 f"the table of pairs names {len(missing)} performances that the catalogue does not "
                 f"hold ({_some(missing)}); give the pairs of this catalogue"
@@ -208,7 +215,8 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     work_of: dict[str, str] = {}
     titles: dict[str, str | None] = {}
     left_out: Counter[str] = Counter()
-    catalogue = context.world.open_catalogue(location, kind=context.kind)
+    subset = {} if chosen.subset is None else {"subset": chosen.subset}
+    catalogue = context.world.open_catalogue(location, kind=context.kind, **subset)
     for record, chroma in catalogue:
         if record.work_id is None:
             left_out["no work"] += 1
@@ -231,7 +239,7 @@ def pair_batches(settings: Mapping[str, Any], context: SourceContext) -> PairBat
     else:
         pairs = read_pairs(context.path(chosen.pairs))
     write_pairs(pairs, context.folder / "pairs.parquet")
-    origin: dict[str, Any] = {"catalogue": chosen.catalogue}
+    origin: dict[str, Any] = {"catalogue": chosen.catalogue, **subset}
     if left_out:
         origin["left out"] = dict(left_out)
     origin |= provenance.hash_of(catalogue)

@@ -22,7 +22,9 @@ is here must be those that it was prepared with, and are compared.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -110,7 +112,10 @@ def check_prepared_place(folder: Path, *, overwrite: bool = False) -> None:
     Raises
     ------
     TrainingError
-        Something is there and ``overwrite`` is off, or it is nothing that was prepared.
+        Something is there and ``overwrite`` is off, or it is nothing that was prepared; or a file
+        lies above it.
+    PermissionError
+        Nothing may be written there.
     """
     if folder.exists() and not (overwrite and (folder / _RECORD).is_file()):
         raise TrainingError(
@@ -118,6 +123,11 @@ def check_prepared_place(folder: Path, *, overwrite: bool = False) -> None:
             + (" and holds nothing that was prepared" if overwrite else "")
             + "; give another folder or remove it first"
         )
+    above = next(parent for parent in folder.resolve().parents if parent.exists())
+    if not above.is_dir():
+        raise TrainingError(f"{folder} cannot be made: {above} is a file; give another folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def write_prepared(
@@ -153,6 +163,10 @@ def write_prepared(
         unfinished.chmod(0o755)  # mkdtemp makes it private
         _write_files(materials, decisive, unfinished)
         _put_in_place(unfinished, folder)
+    except OSError as error:  # a full disk names no file, or one that nobody asked for
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

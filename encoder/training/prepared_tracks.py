@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -114,43 +114,62 @@ def prepare_tracks(
     if (found := _read(folder, wanted)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _TABLE).unlink(missing_ok=True)
-    rows: list[dict[str, Any]] = []
-    left_out: Counter[str] = Counter()
-    total = 0
-    with (folder / _VALUES).open("wb") as stream:
-        for record, chroma in catalogue:
-            if record.work_id is None:
-                left_out["no work"] += 1
-                continue
-            try:
-                values = preprocessing.apply(chroma)
-            except InvalidChromaError as error:
-                left_out[error.reason] += 1
-                continue
-            stream.write(np.ascontiguousarray(values, dtype="<f2").tobytes())
-            rows.append(
-                {
-                    "performance_id": record.performance_id,
-                    "work_id": record.work_id,
-                    "title": record.title,
-                    "first": total,
-                    "n_frames": len(values),
-                }
-            )
-            total += len(values)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if not rows:
-        raise TrainingError(f"nothing in the catalogue can be trained on: {dict(left_out)}")
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-    metadata = {_ORIGIN: wanted.encode(), b"left out": json.dumps(left_out).encode()}
-    unfinished = folder / f"{_TABLE}.part"
-    pq.write_table(table.replace_schema_metadata(metadata), unfinished)
-    unfinished.replace(folder / _TABLE)
+    # Beside their places: who has mapped what lies there goes on reading it.
+    values, described = (folder / f"{name}.part" for name in (_VALUES, _TABLE))
+    try:
+        with values.open("wb") as stream:
+            rows, left_out = _write_values(catalogue, preprocessing, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if not rows:
+            raise TrainingError(f"nothing in the catalogue can be trained on: {dict(left_out)}")
+        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        metadata = {_ORIGIN: wanted.encode(), b"left out": json.dumps(left_out).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), described)
+        (folder / _TABLE).unlink(missing_ok=True)
+        values.replace(folder / _VALUES)
+        described.replace(folder / _TABLE)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # A full disk, which names no file.
+        raise OSError(error.errno, error.strerror or str(error), str(folder / _VALUES)) from error
+    finally:
+        values.unlink(missing_ok=True)
+        described.unlink(missing_ok=True)
     read = _read(folder, wanted)
     assert read is not None  # it was just written
     return read
+
+
+def _write_values(
+    catalogue: Catalogue, preprocessing: Preprocessing, stream: BinaryIO
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """Write what the network reads of each performance; give the table's rows and what is not."""
+    rows: list[dict[str, Any]] = []
+    left_out: Counter[str] = Counter()
+    total = 0
+    for record, chroma in catalogue:
+        if record.work_id is None:
+            left_out["no work"] += 1
+            continue
+        try:
+            values = preprocessing.apply(chroma)
+        except InvalidChromaError as error:
+            left_out[error.reason] += 1
+            continue
+        stream.write(np.ascontiguousarray(values, dtype="<f2").tobytes())
+        rows.append(
+            {
+                "performance_id": record.performance_id,
+                "work_id": record.work_id,
+                "title": record.title,
+                "first": total,
+                "n_frames": len(values),
+            }
+        )
+        total += len(values)
+    return rows, left_out
 
 
 _SCHEMA = pa.schema(

@@ -9,6 +9,7 @@
         curves.png       the same, drawn
         checkpoint/      the encoder as it stands: usable at any time
         state.pt         weights, optimizer and step, to go on after a kill
+        run.lock         held by the process that trains here (:mod:`.run_lock`)
 
 Every file is written beside its place and renamed, so that a kill at any moment leaves the previous
 one intact.
@@ -16,6 +17,7 @@ one intact.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -47,13 +49,10 @@ class RunFolder:
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Save what is needed to go on."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        unfinished = self._state.with_suffix(".part")
-        with unfinished.open("wb") as stream:
-            torch.save(dict(state), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(self._state)
+        # Not at once to the disk: of one that is full torch says nothing that anybody understands.
+        serialised = io.BytesIO()
+        torch.save(dict(state), serialised)
+        self._write(self._state, serialised.getbuffer())
 
     def load_state(self, config_digest: str) -> dict[str, Any] | None:
         """Load the saved state; None if there is none.
@@ -86,17 +85,26 @@ class RunFolder:
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write one JSON line per epoch."""
-        self._write(self._history, "".join(json.dumps(row) + "\n" for row in history))
+        rows = "".join(json.dumps(row) + "\n" for row in history)
+        self._write(self._history, rows.encode())
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write where everything came from."""
-        self._write(self._record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        document = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+        self._write(self._record, document.encode())
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, content: bytes | memoryview) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(path.suffix + ".part")
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
+        unfinished = path.with_name(f"{path.name}.part")
+        try:
+            with unfinished.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            unfinished.replace(path)
+        except OSError as error:  # a full disk names no file
+            unfinished.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _check_sums(path: Path) -> None:

@@ -19,8 +19,10 @@ from .contrafacts import harmony_of
 from .same_titles import letters_alone
 from .seed_titles import words_apart
 
-#: Endings of titles that name an edition, not another work.
+#: Endings of titles that name an edition, not another work, in the collections that write them so;
+#: elsewhere four digits may be all that tells works apart.
 _EDITIONS = re.compile(r"(\.varms|_repeat|_\d{4})+$")
+_WITH_EDITIONS = ("asap", "coco", "tune")
 
 
 def title_key(work_id: str) -> str:
@@ -40,7 +42,8 @@ def title_key(work_id: str) -> str:
         one name space, so that a standard in both counts as one; other collections keep theirs.
     """
     collection, _, rest = work_id.partition("_")
-    rest = _EDITIONS.sub("", rest)
+    if collection in _WITH_EDITIONS:
+        rest = _EDITIONS.sub("", rest)
     if collection == "coco":
         rest = rest.partition("_")[2] or rest
     if collection in ("coco", "jazz"):

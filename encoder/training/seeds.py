@@ -7,6 +7,7 @@ tables (:mod:`.corpus_tables`, :mod:`.corpus_charts`) or of MIDI files (:mod:`.c
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -59,8 +60,9 @@ def read_seeds(paths: Iterable[Path]) -> list[Version]:
 
 
 def plain_title(text: str) -> str:
-    """Lower-case letters and digits alone."""
-    return re.sub("[^a-z0-9]", "", text.lower())
+    """Letters and digits alone, of any script: lower case, no accents."""
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(c for c in folded if c.isalnum())
 
 
 def leave_out(versions: Sequence[Version], titles: Iterable[str]) -> list[Version]:

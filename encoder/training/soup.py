@@ -13,7 +13,7 @@ Runs from different beginnings do not: the mean of unrelated weights is worthles
 reads::
 
     name = "coverdex-64"
-    checkpoints = ["runs/one/checkpoint", "runs/other/checkpoint"]   # from the file's folder
+    checkpoints = ["runs/one/checkpoint", "runs/other/checkpoint"]  # from here, or names
     shares = [0.5, 0.5]                                # equal ones when left out
     [[validation]]                                     # as in a training configuration
     [card]                                             # likewise
@@ -34,7 +34,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..checkpoint import Checkpoint
-from .config import CardConfig, SettingsTable, ValidationConfig, read_settings, read_toml
+from .config import CardConfig, SettingsTable, ValidationSets, read_settings, read_toml
 from .ingredients import joined_list, load_ingredients, record_of
 from .model_card import model_card
 from .world import TrainingWorld
@@ -46,7 +46,7 @@ class SoupConfig(SettingsTable):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     checkpoints: Annotated[list[str], Field(min_length=2)]
     shares: list[Annotated[float, Field(gt=0)]] | None = None
-    validation: list[ValidationConfig] = Field(default_factory=list)
+    validation: ValidationSets = Field(default_factory=list)
     card: CardConfig = CardConfig()
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from .model_card import model_card
 from .prefetch import Waiting, batches, worker_count
 from .resuming import check_goes_on, described, outline
 from .run_folder import RunFolder
+from .run_lock import RunLock
 from .schedule import learning_rate_factor
 from .start import (
     adamw,
@@ -125,7 +127,8 @@ class Trainer:
     Raises
     ------
     TrainingError, CheckpointError, NotFoundError
-        Something that the configuration names is unknown, missing or does not fit.
+        Something that the configuration names is unknown, missing or does not fit; or another
+        process trains in the folder.
     """
 
     def __init__(
@@ -146,37 +149,44 @@ class Trainer:
         self.base = Path(base)
         self.prepared = None if prepared is None else Path(prepared)
         self._fresh = fresh
-        # Before anything is written to the folder.
-        state = None if fresh else self.folder.load_state(config.digest)
         self.device = choose_device(config.run.device)
         torch.manual_seed(config.seed)  # fresh weights
         self.architecture, self.preprocessing, self.network = starting_point(config, self.base)
         self.network.to(self.device)
         if config.discriminant is not None:
             check_projects(self.network)  # not when all steps are done
-        self.source = source or build_batch_source(config.data, self._context())
-        self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
-        self.optimizer = adamw(config.optimizer, self.network, self.loss)
-        self.average = WeightAverage(self.network, config.optimizer.average_decay)
         self.step = 0
         self.history: list[dict[str, Any]] = []
+        self._kept: int | None = None  # the epoch of the checkpoint
         self.seconds = 0.0
         self._started = 0.0
         self._before: dict[str, Any] | None = None
         self._totals = EpochTotals()
         self._made = Waiting(iter(()))
         self._given = given_checkpoints(config, self.base)
-        if state is not None:
-            self._resume(state)
-        self._origins = {
-            **({"checkpoints": self._given} if self._given else {}),
-            "data": self.source.describe(),
-            "commit": provenance.commit(),
-            "versions": provenance.versions(),
-            "machine": provenance.machine(str(self.device)),
-        }
-        self.training_list = lists_joined(config, self.base, self.source.training_list())
-        self.validation = self._validation_sets()
+        # Before the data are read, which may take long.
+        self.loss = self._loss(loss or build_loss(config.loss)).to(self.device)
+        self._lock = RunLock(self.folder.path)
+        self._lock.take()
+        with ExitStack() as refused:
+            refused.callback(self._lock.abandon)
+            # Before anything else is written to the folder.
+            state = None if fresh else self.folder.load_state(config.digest)
+            self.source = source or build_batch_source(config.data, self._context())
+            self.optimizer = adamw(config.optimizer, self.network, self.loss)
+            self.average = WeightAverage(self.network, config.optimizer.average_decay)
+            if state is not None:
+                self._resume(state)
+            self._origins = {
+                **({"checkpoints": self._given} if self._given else {}),
+                "data": self.source.describe(),
+                "commit": provenance.commit(),
+                "versions": provenance.versions(),
+                "machine": provenance.machine(str(self.device)),
+            }
+            self.training_list = lists_joined(config, self.base, self.source.training_list())
+            self.validation = self._validation_sets()
+            refused.pop_all()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -209,8 +219,16 @@ class Trainer:
         Raises
         ------
         TrainingError
-            The loss is no longer finite.
+            The loss is no longer finite, or another process trains in the folder.
         """
+        with self._lock:
+            return self._train(on_step, on_epoch)
+
+    def _train(
+        self,
+        on_step: Callable[[StepReport], None] | None,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None,
+    ) -> TrainingResult:
         if self._fresh:
             # Not before the data are read: what is wrong with them must not cost the run before.
             self.folder.forget_state()
@@ -240,6 +258,11 @@ class Trainer:
             if on_step:
                 epoch = math.ceil(self.step / self.steps_per_epoch)
                 on_step(StepReport(self.step, self.n_steps, epoch, reported))
+        if not self.folder.checkpoint.is_dir():
+            raise TrainingError(
+                f"the run in {self.folder.path} is finished, but its checkpoint was moved away; "
+                "put it back, or start afresh (--fresh)"
+            )
         if self.config.discriminant is not None:
             fit_discriminant(
                 self.folder,
@@ -250,7 +273,8 @@ class Trainer:
                 validate=self._validate,
             )
         else:
-            take_discriminant_back(self.folder, self.average.weights if self._is_kept() else None)
+            last = self._is_best() if self._kept is None else self._kept == len(self.history)
+            take_discriminant_back(self.folder, self.average.weights if last else None)
         renew_card(self.folder, self.config, self.training_list)
         encoder = Encoder.load(self.folder.checkpoint)
         return TrainingResult(self.folder.checkpoint, encoder, self.history)
@@ -315,7 +339,8 @@ class Trainer:
         row["seconds"] = round(self.seconds, 1)
         row["waiting"] = round(self._made.take_seconds(), 1)
         self.history.append(row)
-        if self._is_kept():
+        if self._is_best():
+            self._kept = epoch
             checkpoints.save_checkpoint(self._checkpoint(), self.folder.checkpoint, overwrite=True)
         self.folder.write_history(self.history)
         self.folder.write_record(self.record())
@@ -332,13 +357,16 @@ class Trainer:
             totals.add(output, weight=len(batch.work))
         return {f"held-out {name}": mean for name, mean in totals.means().items()}
 
-    def _is_kept(self) -> bool:
-        """Whether the last epoch's weights become the checkpoint."""
+    def _is_best(self) -> bool:
+        """Whether the last epoch's weights are to become the checkpoint."""
         if self.config.run.keep == "last" or not self.validation:
             return True
-        # Epochs of before a resume may have been validated on other sets.
+        # Epochs of before a resume may have been validated on other sets, and the best of them may
+        # be lost, where the last one was to be kept then.
         first = self.validation[0].name
         rows = [row.get("validation", {}) for row in self.history]
+        if self._kept is not None:
+            rows = [rows[self._kept - 1], rows[-1]]
         scores = [row[first]["map"] for row in rows if first in row]
         return first in rows[-1] and scores[-1] >= max(scores)
 
@@ -373,6 +401,7 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "totals": self._totals.state_dict(),
                 "history": self.history,
+                "kept": self._kept,
                 "seconds": self.seconds,
                 "before": self._before,
                 "checkpoints": self._given,
@@ -393,6 +422,7 @@ class Trainer:
         self.step = state["step"]
         self._totals = EpochTotals.from_state(state["totals"])
         self.history = state["history"]
+        self._kept = state.get("kept")  # states of earlier versions don't say
         self.seconds = state["seconds"]
         self._before = state.get("before")
 

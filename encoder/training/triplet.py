@@ -59,7 +59,7 @@ class TripletLoss(EmbeddingLoss):
 
     def __init__(self, margin: float = 0.3) -> None:
         super().__init__()
-        if not 0 < margin <= 2:
+        if isinstance(margin, bool) or not 0 < margin <= 2:
             raise ValueError(f"margin is {margin!r}; give a cosine distance above 0, at most 2")
         self.margin = margin
 

@@ -82,7 +82,9 @@ def load_validation_set(
             "trainer, as the command line does"
         )
     try:
-        catalogue = world.open_catalogue(locate(config.catalogue, base), kind=encoder.kind)
+        location = locate(config.catalogue, base)
+        subset = {} if config.subset is None else {"subset": config.subset}
+        catalogue = world.open_catalogue(location, kind=encoder.kind, **subset)
     except NotFoundError:
         if config.optional:
             return None

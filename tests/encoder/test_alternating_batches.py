@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,16 @@ from coverdex.encoder.chroma import ChromaKind
 from coverdex.encoder.preprocessing import Preprocessing
 from coverdex.encoder.training.batch import (
     Batch,
+    HoldsOutRecordings,
     SourceContext,
     build_batch_source,
     register_batch_source,
 )
+from coverdex.encoder.training.validation import ValidationSet
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
+
+#: Seeds with which the sources of a test were set up.
+seeds: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,26 @@ class Numbered:
 
 @register_batch_source("numbered")
 def numbered(settings: Mapping[str, Any], context: SourceContext) -> Numbered:
+    seeds.append(context.seed)
     return Numbered(settings["name"], settings.get("steps"))
+
+
+@dataclass(frozen=True)
+class Holding(Numbered):
+    """The same, and recordings that it holds out."""
+
+    def held_out_recordings(self) -> ValidationSet | None:
+        return ValidationSet(self.name, [], [], 0) if self.name else None
+
+
+@register_batch_source("holding")
+def holding(settings: Mapping[str, Any], context: SourceContext) -> Holding:
+    return Holding(settings["name"], settings.get("steps"))
+
+
+@register_batch_source("another")
+def another(settings: Mapping[str, Any], context: SourceContext) -> Numbered:
+    return numbered(settings, context)
 
 
 @pytest.fixture
@@ -79,6 +103,32 @@ def test_what_was_trained_on_is_that_of_all(context: SourceContext) -> None:
     )
     source = build_batch_source(of({"name": "a"}, {"name": "lost"}), context)
     assert not source.training_list().complete
+
+
+def test_recordings_that_one_source_holds_out_are_measured(context: SourceContext) -> None:
+    empty, full = ({"name": name, "source": "holding"} for name in ("", "b"))
+    found = build_batch_source(of({"name": "a"}, empty, full), context)
+    assert isinstance(found, HoldsOutRecordings)
+    held_out = found.held_out_recordings()
+    assert held_out is not None
+    assert held_out.name == "b"
+    nothing = build_batch_source(of({"name": "a"}, empty), context)
+    assert isinstance(nothing, HoldsOutRecordings)
+    assert nothing.held_out_recordings() is None
+
+
+def test_sources_of_one_kind_draw_apart(context: SourceContext) -> None:
+    others = ({"name": "b", "source": "another"}, {"name": "c"}, {"name": "d"})
+    found = []
+    for seed in (5, 5, 6):
+        seeds.clear()
+        build_batch_source(of({"name": "a"}, *others), replace(context, seed=seed))
+        found.append(list(seeds))
+        assert seeds[:2] == [seed, seed]  # the first of each kind as if it were alone
+        assert len({seed, *seeds[2:]}) == 3
+        assert all(0 <= each < 2**63 for each in seeds)
+    assert found[0] == found[1]
+    assert not set(found[0]) & set(found[2])
 
 
 @pytest.mark.parametrize(("steps", "together"), [((5, 8), 16), ((5, None), None)])

@@ -16,6 +16,7 @@ import torch
 from coverdex.cli import training_world
 from coverdex.encoder import (
     Chroma,
+    CoverdexError,
     Encoder,
     NotFoundError,
     Preprocessing,
@@ -27,9 +28,11 @@ from coverdex.encoder.commands import app
 from coverdex.encoder.training import SourceContext, Trainer, read_config
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.clique_batches import CliqueBatches
-from coverdex.encoder.training.prepared_tracks import prepare_tracks
+from coverdex.encoder.training.config import ValidationConfig
+from coverdex.encoder.training.prepared_tracks import prepare_tracks, read_tracks
 from coverdex.encoder.training.recording_views import RecordingViews, at_tempo
 from coverdex.encoder.training.trainer import StepReport
+from coverdex.encoder.training.validation import load_validation_set
 from typer.testing import CliRunner
 
 N_WORKS = 12
@@ -186,6 +189,31 @@ def test_what_was_prepared_is_prepared_again_where_it_is_damaged(
     assert torch.equal(build(da_tacos, recordings).batch(0).x, batch.x)
 
 
+def test_who_reads_what_was_prepared_goes_on_when_it_is_prepared_otherwise(
+    da_tacos: Path, recordings: SourceContext
+) -> None:
+    before = build(da_tacos, recordings)
+    batch = before.batch(0)
+    other = build(da_tacos, replace(recordings, preprocessing=Preprocessing(8.0)))
+    assert other.tracks.n_frames.sum() > before.tracks.n_frames.sum()
+    assert torch.equal(before.batch(0).x, batch.x)
+
+
+def test_a_preparation_that_fails_leaves_the_one_before(
+    da_tacos: Path, recordings: SourceContext, no_unfinished_files: Callable[[], list[str]]
+) -> None:
+    before = build(da_tacos, recordings).tracks
+
+    class Breaking(list[Any]):
+        def __iter__(self) -> Any:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        prepare_tracks(Breaking(), recordings.folder, Preprocessing(8.0), origin={})  # type: ignore[arg-type]
+    origin = read_tracks(recordings.folder)
+    assert np.array_equal(origin.frames(3), before.frames(3))
+
+
 def test_a_catalogue_is_prepared_once(da_tacos: Path, recordings: SourceContext) -> None:
     source = build(da_tacos, recordings)
     catalogue = recordings.world.open_catalogue(str(da_tacos), subset="coveranalysis")  # type: ignore[union-attr]
@@ -245,6 +273,32 @@ def test_overlap_with_the_benchmark_stops(
         with pytest.raises(TrainingError, match=message):
             build(da_tacos, recordings, benchmark_ids="bare.csv")
     assert not (recordings.folder / "tracks.f16").exists()  # nothing was read
+
+
+def test_pairs_and_validation_may_be_of_one_of_two_subsets(
+    tmp_path: Path, recordings: SourceContext
+) -> None:
+    for first, subset in enumerate(("coveranalysis", "benchmark")):
+        works = {f"W_{first}{i}": [f"P_{first}{i}{k}" for k in range(2)] for i in range(6)}
+        write_subset(tmp_path / "both", subset, works, seed=first)
+    of = {"source": "pairs", "catalogue": str(tmp_path / "both")}
+    with pytest.raises(CoverdexError, match="choose one as subset"):
+        build_batch_source(of, recordings)
+    pairs = build_batch_source({**of, "subset": "coveranalysis", "held_out": 0.0}, recordings)
+    assert set(pairs.work_ids) == {f"W_0{i}" for i in range(6)}
+    assert pairs.describe()["subset"] == "coveranalysis"
+    encoder = Encoder.load("coverdex-64")
+    config = ValidationConfig(name="v", catalogue=str(tmp_path / "both"), subset="benchmark")
+    found = load_validation_set(config, encoder, recordings.world, tmp_path, pairs.work_ids)
+    assert found is not None
+    assert set(found.works) == {f"W_1{i}" for i in range(6)}
+
+
+def test_a_list_that_nothing_would_be_compared_with_is_refused(
+    da_tacos: Path, recordings: SourceContext
+) -> None:
+    with pytest.raises(TrainingError, match="nothing is compared with it"):
+        build(da_tacos, recordings, benchmark=False, benchmark_ids="ids.csv")
 
 
 def test_numbers_that_are_alike_are_no_overlap(

@@ -152,6 +152,17 @@ def test_editions_of_a_song_have_one_key(one: str, other: str) -> None:
     assert title_key(one) == title_key(other)
 
 
+def test_titles_of_any_script_are_left_out() -> None:
+    works = [version(w, w) for w in ("mine_上を向いて歩こう", "mine_Déjà Vu", "mine_Yesterday")]
+    kept = leave_out(works, ["上を向いて歩こう", "Deja vu"])
+    assert [v.work_id for v in kept] == ["mine_Yesterday"]
+
+
+def test_numbers_of_four_digits_tell_works_of_ones_own_apart() -> None:
+    ids = [f"mymidi_song_{i:04d}" for i in range(8)]  # of mymidi/song_0000.mid and so on
+    assert WorkSampler(ids, ["mymidi"] * 8).n_groups == 8
+
+
 def test_a_batch_never_holds_two_entries_of_a_song() -> None:
     ids = [f"coco_A_Song{i}_1970" for i in range(8)] + [f"jazz_song{i}" for i in range(8)]
     sampler = WorkSampler(ids, ["coco"] * 8 + ["jazz"] * 8, seed=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from coverdex.encoder import Encoder, TrainingError, load_checkpoint
 from coverdex.encoder.training import Trainer, TrainingWorld
 from coverdex.encoder.training.config import parse_config
 from coverdex.encoder.training.discriminant import Scatter
+
+from .conftest import NearestShare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -130,14 +134,17 @@ def test_it_is_not_taken_back_from_an_epoch_that_was_not_kept(
 ) -> None:
     tables = {**config_tables, "architecture": EQUIVARIANT}
     tables["run"] = {**tables["run"], "keep": "best"}
-    trainer = Trainer(
-        parse_config({**tables, "discriminant": {"batches": 2}}), tmp_path, world=world
-    )
-    trainer.run()
-    again = Trainer(parse_config(tables), tmp_path, world=world)
-    again.history[0]["validation"]["recordings"]["map"] = 2.0  # better than any other
+    shares = count(1.0, -0.1)
+
+    class WorseEachTime(NearestShare):
+        def summary(self) -> dict[str, Any]:
+            return {**super().summary(), "map": next(shares)}
+
+    worse = replace(world, evaluate_embeddings=WorseEachTime)
+    with_layer = parse_config({**tables, "discriminant": {"batches": 2}})
+    Trainer(with_layer, tmp_path, world=worse).run()
     with pytest.raises(TrainingError, match="put \\[discriminant\\] back"):
-        again.run()
+        Trainer(parse_config(tables), tmp_path, world=worse).run()
 
 
 def test_a_network_without_a_linear_end_is_refused(

@@ -256,6 +256,15 @@ def test_unlike_members_and_too_many_dimensions_are_refused(
         join(config, base=tmp_path)
 
 
+def test_fewer_tracks_than_directions_do_not_say_which_to_keep(
+    members: list[Checkpoint], tmp_path: Path
+) -> None:
+    config = read_join(tmp_path / "join.toml")
+    few = config.model_copy(update={"data": {**config.data, "works_per_batch": 2}, "batches": 1})
+    with pytest.raises(TrainingError, match="4 tracks in 1 batches do not say which 5 directions"):
+        join(few, base=tmp_path, world=training_world())
+
+
 def test_the_command_writes_a_checkpoint(members: list[Checkpoint], tmp_path: Path) -> None:
     arguments = ["join", str(tmp_path / "join.toml"), "--out", str(tmp_path / "made")]
     answer = CliRunner().invoke(app, arguments, obj=training_world)

@@ -87,7 +87,15 @@ def test_losses_draw_covers_together(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"name": "nt-xent", "temperature": 0.0}, {"name": "triplet", "margin": 3.0}]
+    "settings",
+    [
+        {"name": "nt-xent", "temperature": 0.0},
+        {"name": "nt-xent", "temperature": float("inf")},
+        {"name": "nt-xent", "temperature": True},
+        {"name": "triplet", "margin": 3.0},
+        {"name": "triplet", "margin": True},
+        {"name": "contrastive", "margin": True},
+    ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     from coverdex.encoder.errors import TrainingError

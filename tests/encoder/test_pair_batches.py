@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from coverdex.encoder import TrainingError
 from coverdex.encoder.training import SourceContext, TrainingWorld
 from coverdex.encoder.training.batch import build_batch_source
 from coverdex.encoder.training.pair_batches import PairBatches
-from coverdex.encoder.training.pairs import read_pairs
+from coverdex.encoder.training.pairs import PAIR_SCHEMA, read_pairs, write_pairs
 
 SETTINGS = {"source": "pairs", "catalogue": "train", "batch_size": 7, "held_out": 0.25}
 PLAIN = {**SETTINGS, "transpose": False, "noise": 0.0, "padding": 0.0}
@@ -92,8 +93,6 @@ def test_pairs_of_another_catalogue_are_refused(context: SourceContext) -> None:
 
 
 def test_a_table_that_divides_pairs_and_not_works_is_refused(context: SourceContext) -> None:
-    from coverdex.encoder.training.pairs import write_pairs
-
     source = build(SETTINGS, context)
     path = context.folder / "pairs.parquet"
     pairs = read_pairs(path)
@@ -102,6 +101,16 @@ def test_a_table_that_divides_pairs_and_not_works_is_refused(context: SourceCont
     with pytest.raises(TrainingError, match="both trained on and held out"):
         build({**SETTINGS, "pairs": "run/pairs.parquet"}, context)
     assert source.describe()["training works"] == 9
+
+
+def test_a_performance_of_two_works_is_refused(context: SourceContext) -> None:
+    row = {"performance_a": "P_a0_0", "different": True, "split": "train"}
+    row |= {"performance_b": "P_a1_0", "work_a": "first of pair 1", "work_b": "second of pair 1"}
+    again = {**row, "work_a": "first of pair 2", "work_b": "second of pair 2", "split": "held-out"}
+    pairs = pa.Table.from_pylist([row, again], schema=PAIR_SCHEMA)
+    write_pairs(pairs, context.base / "own.parquet")
+    with pytest.raises(TrainingError, match="P_a0_0 as a performance of first of pair 1 and of "):
+        build({**SETTINGS, "pairs": "own.parquet"}, context)
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,29 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_read(
     with pytest.raises(NotFoundError):
         prepare_covers(missing, prepared, base=tmp_path, overwrite=True)
     assert source_of(config(), tmp_path, prepared).batch(0).x.any()  # what was there still is
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"below cannot be made: .*file is a file"):
+        prepare_covers(missing, tmp_path / "file" / "below", base=tmp_path)
+
+
+def test_a_place_that_may_not_be_written_to_is_told_before_anything_is_read(
+    config: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere, so the system's answer is made up.
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(PermissionError, match=r"Permission denied: .*out"):
+        prepare_covers(config(seeds=["lost.parquet"]), tmp_path / "out", base=tmp_path)
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_folder(
+    config: Callable[..., TrainingConfig], small_disk: Any, tmp_path: Path
+) -> None:
+    small_disk.fill(but=20_000)
+    out = small_disk.folder / "prepared"
+    with pytest.raises(OSError, match="No space left") as refused:
+        prepare_covers(config(), out, base=tmp_path, world=training_world())
+    assert refused.value.filename == str(out)
+    assert [path.name for path in small_disk.folder.iterdir()] == ["ballast"]
 
 
 def test_what_a_symbolic_link_points_to_is_replaced(

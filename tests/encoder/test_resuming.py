@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,15 @@ def test_a_finished_run_keeps_the_record_of_how_it_was_made(
     monkeypatch.setenv("COVERDEX_COMMIT", "of a later day")
     Trainer(config, tmp_path, world=world).run()
     assert (tmp_path / "run.json").read_bytes() == made
+
+
+def test_a_finished_run_says_that_its_checkpoint_was_moved_away(
+    config: TrainingConfig, world: TrainingWorld, tmp_path: Path
+) -> None:
+    Trainer(config, tmp_path / "run", world=world).run()
+    (tmp_path / "run" / "checkpoint").rename(tmp_path / "shared")
+    with pytest.raises(TrainingError, match="its checkpoint was moved away; put it back"):
+        Trainer(config, tmp_path / "run", world=world).run()
 
 
 def test_a_fresh_start_that_finds_no_data_leaves_the_run_that_is_there(
@@ -195,3 +205,25 @@ def test_validation_may_change_before_a_run_goes_on(
         [each["name"] for each in before],
         ["recordings"],
     ]
+
+
+def test_the_best_epoch_is_the_best_of_those_that_could_be_kept(
+    config_tables: dict[str, Any], world: TrainingWorld, tmp_path: Path
+) -> None:
+    scores = iter([0.9, 0.1, 0.5, 0.3])  # the first is replaced by the second, which is the last
+
+    class Scripted:
+        def summary(self) -> dict[str, Any]:
+            measures = dict.fromkeys(("map", "mr1", "mrr", "hits_at_1", "hits_at_10"), next(scores))
+            return {**measures, "counts": {"n_performances": 12, "n_queries": 12}}
+
+    scripted = replace(world, evaluate_embeddings=lambda *_: Scripted())
+    last = changed(config_tables, epochs=4, steps_per_epoch=2)
+    with pytest.raises(KilledError):
+        Trainer(last, tmp_path, world=scripted).run(on_step=kill_after(4))
+    best = changed(config_tables, epochs=4, steps_per_epoch=2, keep="best")
+    result = Trainer(best, tmp_path, world=scripted).run()
+    written = result.encoder.checkpoint.training
+    assert written["result"]["epoch"] == 3
+    assert written["result"]["validation"]["recordings"]["map"] == 0.5
+    assert "makes that figure optimistic" in result.encoder.checkpoint.card

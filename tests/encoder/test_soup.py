@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from coverdex.encoder import (
     save_checkpoint,
 )
 from coverdex.encoder.commands import app
-from coverdex.encoder.training.soup import average, make_soup, read_soup
+from coverdex.encoder.training.soup import SoupConfig, average, make_soup, read_soup
 from coverdex.encoder.training_list import TrainedPerformance, TrainingList
 from typer.testing import CliRunner
 
@@ -94,6 +95,27 @@ def test_a_soup_lies_between_and_remembers_both(
     assert "Two in one." in made.card
     assert f"- 0.50 of `{one.id}`: 7 steps in 3 s on the CPU with 2 threads, seed 5" in made.card
     assert f"- 0.50 of `{other.id}`: made elsewhere." in made.card
+
+
+def test_what_is_made_of_checkpoints_may_be_one_of_them(
+    ingredients: list[Checkpoint], tmp_path: Path
+) -> None:
+    config = read_soup(tmp_path / "soup.toml")
+    save_checkpoint(make_soup(config, base=tmp_path), tmp_path / "soup")
+    further = config.model_copy(update={"checkpoints": ["soup", "one"]})
+    card = make_soup(further, base=tmp_path).card
+    assert re.search(r"- 0\.50 of `soup-\w+`: 2 checkpoints' mean, commit ", card)
+
+
+def test_a_shipped_checkpoint_is_one_by_its_name(tmp_path: Path) -> None:
+    shipped = load_checkpoint("coverdex-64")
+    doubled = {name: weight + weight for name, weight in shipped.weights.items()}
+    save_checkpoint(replace(shipped, name="tuned", weights=doubled), tmp_path / "tuned")
+    config = SoupConfig(name="both", checkpoints=["coverdex-64", "tuned"], shares=[0.75, 0.25])
+    made = make_soup(config, base=tmp_path)
+    name, weight = next((n, w) for n, w in shipped.weights.items() if w.is_floating_point())
+    assert torch.allclose(made.weights[name], 1.25 * weight)
+    assert f"`{shipped.id}`: 2 networks side by side, commit " in made.card
 
 
 def test_what_is_known_of_the_training_stays_known_and_is_not_complete(

@@ -16,7 +16,8 @@ from coverdex.encoder import (
 )
 from coverdex.encoder.training import SourceContext, read_config
 from coverdex.encoder.training.batch import build_batch_source
-from coverdex.encoder.training.config import TrainingConfig, parse_config
+from coverdex.encoder.training.config import TrainingConfig, parse_config, read_settings
+from coverdex.encoder.training.design_search import DesignSearch
 from coverdex.encoder.training.joining import JoinConfig, read_join
 from coverdex.encoder.training.loss import build_loss
 from coverdex.encoder.training.soup import SoupConfig, read_soup
@@ -116,10 +117,18 @@ def test_what_is_missing_is_named() -> None:
         parse_config({"name": "mine", "run": {"epochs": 1}})
 
 
-def test_two_validation_sets_of_one_name(config_tables: dict[str, Any]) -> None:
-    config_tables["validation"] *= 2
+def test_validation_sets_have_names_of_their_own(config_tables: dict[str, Any]) -> None:
+    given = config_tables["validation"]
+    twice = {"name": "made", "checkpoints": ["one", "other"], "validation": given * 2}
+    designs = {"config": "mine.toml", "designs": [{"name": "one"}], "validation": given * 2}
     with pytest.raises(TrainingError, match="same name"):
-        parse_config(config_tables)
+        parse_config({**config_tables, "validation": given * 2})
+    for model, table in ((SoupConfig, twice), (JoinConfig, twice), (DesignSearch, designs)):
+        with pytest.raises(TrainingError, match="same name"):
+            read_settings(model, table, where="file")
+    taken = [{**given[0], "name": "held-out works"}]  # by which a source's own would be lost
+    with pytest.raises(TrainingError, match="name the set otherwise"):
+        parse_config({**config_tables, "validation": taken})
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -154,9 +163,16 @@ def test_digest_follows_what_decides_the_weights(path: Path, change: str, may_re
     assert same == may_resume
 
 
-@pytest.mark.parametrize("source", ["cliques", "simulated-covers"])
-def test_given_pairs_need_a_source_of_pairs(path: Path, source: str) -> None:
-    changes = ["loss={name='contrastive'}", f"data.source={source}"]
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{source = "cliques"}',
+        '{source = "simulated-covers"}',
+        '{source = "alternating", sources = [{source = "pairs"}, {source = "cliques"}]}',
+    ],
+)
+def test_given_pairs_need_a_source_of_pairs(path: Path, data: str) -> None:
+    changes = ["loss={name='contrastive'}", f"data={data}"]
     with pytest.raises(TrainingError, match=r'set loss\.pairs = "all"'):
         read_config(path, changes=changes)
     read_config(path, changes=[*changes, "loss.pairs=all"])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Smallest peak of a frame that still counts as sound, relative to a track's loudest (1).
+#: Smallest peak of a frame that still counts as sound; the mean of a view's frames' peaks is 1.
 SILENCE = 1e-4
 
 

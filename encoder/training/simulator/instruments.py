@@ -27,7 +27,8 @@ class InstrumentEffects:
     balance_spread : float
         Standard deviation, in natural log units of gain, of each part's loudness.
     part_drop : float
-        Probability for each part to be missing from a view (at least one always plays).
+        Probability for each part to be missing from a view. Of chords and pad one always plays;
+        chords that the score does not have leave a view silent where nothing else is left.
     section_drop : float
         Probability for each part to be silent in each section.
     solo : float
@@ -66,7 +67,7 @@ def draw_part_gains(
     Returns
     -------
     ndarray, shape (n, N_PARTS), float32
-        Gains; a dropped part has 0, and no view is all silent.
+        Gains; a dropped part has 0, and one of chords and pad has more.
     """
     usual = np.ones(N_PARTS)
     usual[[MELODY, INNER, CHORDS, BASS, PAD]] = [1.2, 0.8, 0.7, 1.0, 0.7]
