@@ -16,7 +16,8 @@ import typer
 if TYPE_CHECKING:
     from .checkpoint import Checkpoint
     from .training import TrainingConfig, TrainingWorld
-    from .training.trainer import StepReport, Trainer
+    from .training.run_report import StepReport
+    from .training.trainer import Trainer
 
 app = typer.Typer(
     name="encoder",

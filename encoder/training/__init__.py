@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .batch import Batch, BatchSource, SourceContext, register_batch_source
     from .config import TrainingConfig, read_config
     from .loss import EmbeddingLoss, Loss, LossOutput, register_loss
-    from .trainer import Trainer, TrainingResult
+    from .run_report import TrainingResult
+    from .trainer import Trainer
     from .world import TrainingWorld
 
 _HOME_OF = {
@@ -42,7 +43,7 @@ _HOME_OF = {
     "LossOutput": "loss",
     "register_loss": "loss",
     "Trainer": "trainer",
-    "TrainingResult": "trainer",
+    "TrainingResult": "run_report",
     "TrainingWorld": "world",
 }
 

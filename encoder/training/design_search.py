@@ -44,8 +44,9 @@ from ..errors import TrainingError
 from .config import SettingsTable, TrainingConfig, ValidationSets, read_config, read_settings
 from .config import read_toml as read_tables
 from .prepared_covers import check_fits
+from .run_report import StepReport
 from .start import checkpoint_at
-from .trainer import StepReport, Trainer
+from .trainer import Trainer
 from .world import TrainingWorld
 
 #: Stands for the folder of the search in a change.

@@ -15,7 +15,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from .prefetch import Waiting, batches, worker_count
 from .resuming import check_goes_on, described, outline
 from .run_folder import RunFolder
 from .run_lock import RunLock
+from .run_report import StepReport, TrainingResult
 from .schedule import learning_rate_factor
 from .start import (
     adamw,
@@ -57,47 +57,6 @@ from .world import TrainingWorld
 
 #: A GPU is asked for the loss only so often, because every answer makes it wait.
 REPORT_EVERY_ON_GPU = 20
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """Where a run is, after a step.
-
-    Parameters
-    ----------
-    step : int
-        Steps done.
-    n_steps : int
-        Steps of the whole run.
-    epoch : int
-        The epoch of this step, from 1.
-    loss : float
-        Loss of the last batch that was looked at.
-    """
-
-    step: int
-    n_steps: int
-    epoch: int
-    loss: float
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingResult:
-    """What came of a run.
-
-    Parameters
-    ----------
-    checkpoint : pathlib.Path
-        Folder of the checkpoint.
-    encoder : Encoder
-        The same, loaded.
-    history : list of dict
-        One row per epoch; see :mod:`.run_folder`.
-    """
-
-    checkpoint: Path
-    encoder: Encoder
-    history: list[dict[str, Any]]
 
 
 class Trainer:

@@ -8,7 +8,7 @@ from typing import Any
 from coverdex.encoder import load_checkpoint
 from coverdex.encoder.training import Trainer, TrainingConfig
 from coverdex.encoder.training.config import parse_config
-from coverdex.encoder.training.trainer import StepReport
+from coverdex.encoder.training.run_report import StepReport
 from torch import Tensor
 
 
