@@ -77,8 +77,8 @@ def figure(path: str | Path, *, width: float = 7.0, height: float = 4.0) -> Iter
 
     drawn = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(drawn)
-    yield drawn
-    with _letters_without_a_shape_told_once():
+    with _letters_without_a_shape_told_once():  # legends are measured before they are saved
+        yield drawn
         # No creation date and no version in the file: the same data give the same bytes.
         drawn.savefig(path, dpi=DOTS_PER_INCH, format="png", metadata={"Software": None})
 

@@ -126,6 +126,7 @@ def test_letters_that_the_font_lacks_are_told_in_one_line(tmp_path, caplog, recw
     for path in (tmp_path / "x.png", tmp_path / "y.png"):
         with figure(path) as drawn:
             drawn.suptitle("\U00012000\U00012001")  # cuneiform
+            drawing.legend_above(drawn, ["\U00012002"], ["black"])
     assert [record.getMessage().split(";")[0] for record in caplog.records] == [
         "the font of the figures has no shape for some letters of names and titles"
     ]
