@@ -96,10 +96,16 @@ class Catalogue(ABC):
         What opening found.
     shard_size : int
         Least performances of a shard of embeddings, which is what an interrupted build can lose.
+    small_below : int
+        Of fewer performances, reading takes less time than starting processes for it.
+    most_readers : int
+        More reading processes than this only wait for the encoder.
     """
 
     #: Two groups of the encoder, half a minute of work.
     shard_size = 512
+    small_below = 200
+    most_readers = 8
 
     def __init__(
         self, *, source: str, kind: ChromaKind, rejections: Iterable[Rejection] = ()

@@ -37,7 +37,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH...",
-        help="Feature files, a catalogue, or a folder of shards.",
+        help="Feature files, sound files, a catalogue, or a folder of shards.",
         show_default=False,
     ),
 ]
@@ -261,7 +261,7 @@ def _put(index: Path, source: _Source, *, update: bool, must_exist: bool) -> Add
                 encoder=loaded,
                 update=update,
                 must_exist=must_exist,
-                workers=default_workers(len(catalogue)) if workers is None else workers,
+                workers=default_workers(catalogue) if workers is None else workers,
                 progress=progress,
             )
 

@@ -94,7 +94,7 @@ def build(
             report = build_index_from_shards(path, out, encoder_id=encoder_id, **options)
     else:
         loaded, catalogue = encoder_and_catalogue(encoder, [path], kind, subset, metadata)
-        n_workers = default_workers(len(catalogue)) if workers is None else workers
+        n_workers = default_workers(catalogue) if workers is None else workers
         with (
             factory_of_the_command_line(),
             shown_progress("embedding") as progress,
@@ -144,14 +144,17 @@ def embed(
         list[str] | None,
         typer.Argument(
             metavar="[PATH]...",
-            help="A catalogue (Da-TACOS folder, Parquet file of chroma, 'demo') or feature files.",
+            help="A catalogue (Da-TACOS folder, Parquet file of chroma, folder of sound files, "
+            "'demo'), feature files or sound files.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards to write.")] = ...,  # type: ignore[assignment]  # required
     file_list: Annotated[
         Path | None,
-        typer.Option("--list", help="Text file naming one feature file per line; - is stdin."),
+        typer.Option(
+            "--list", help="Text file naming one feature or sound file per line; - is stdin."
+        ),
     ] = None,
     encoder: EncoderName = None,
     kind: Kind = None,
@@ -186,7 +189,7 @@ def embed(
     if not sources:
         raise typer.BadParameter("give a catalogue, feature files, or --list")
     loaded, catalogue = encoder_and_catalogue(encoder, sources, kind, subset, metadata)
-    n_workers = default_workers(len(catalogue)) if workers is None else workers
+    n_workers = default_workers(catalogue) if workers is None else workers
     with shown_progress("embedding") as progress:
         report = embed_catalogue(
             catalogue,

@@ -34,21 +34,17 @@ from numpy.typing import NDArray
 from ..encoder.chroma import N_PITCH_CLASSES
 from ..encoder.errors import CoverdexError, InvalidChromaError
 from ..encoder.preprocessing import Preprocessing
-from .catalogue import CataloguePart, Reading
+from .catalogue import Catalogue, CataloguePart, Reading
 from .performance import PerformanceRecord
 from .rejection import Rejection
 
 #: Tracks under way or waiting for the encoder: as many as it takes at once, so that the next group
 #: is ready when it has done the last. About 40 MB for tracks of five minutes at 11 Hz.
 TRACKS_AHEAD = 256
-#: More reading processes than this only wait for the encoder.
-MAX_WORKERS = 8
 #: How much readers give way to the encoder where cores are few (``nice``). Side by side with equals
 #: it had two thirds of a core, readers were done early, and it was left with the rest on one core:
 #: on two cores a build of long files took a sixth longer.
 GIVE_WAY = 10
-#: A catalogue smaller than this is read before a process has started.
-SMALL_CATALOGUE = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,16 +133,16 @@ def prepared_parts(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def default_workers(n_performances: int) -> int:
+def default_workers(catalogue: Catalogue) -> int:
     """Return how many reading processes suit a catalogue on this machine; 0 for a small one.
 
     One per core: reading takes longer than encoding, and what waits for the encoder costs nothing.
     """
-    if n_performances < SMALL_CATALOGUE:
+    if len(catalogue) < catalogue.small_below:
         return 0
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, n_cores))
+    return max(1, min(catalogue.most_readers, n_cores))
 
 
 @contextmanager

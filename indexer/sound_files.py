@@ -92,6 +92,8 @@ class SoundFileCatalogue(FeatureFileCatalogue):
     files_per_part = 1
     #: Two minutes of a core, for songs of four minutes.
     shard_size = 64
+    small_below = 4
+    most_readers = 256
 
     def __init__(
         self,

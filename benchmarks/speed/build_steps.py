@@ -145,7 +145,7 @@ def _build(root: str, encoder_name: str, workers: str) -> dict[str, float]:
             catalogue,
             Path(folder) / "measured.index",
             encoder=encoder,
-            workers=int(workers) if workers else default_workers(len(catalogue)),
+            workers=int(workers) if workers else default_workers(catalogue),
         )
         seconds = time.perf_counter() - started
     return {

@@ -20,9 +20,8 @@ from coverdex.encoder import (
     write_chroma,
 )
 from coverdex.indexer import PerformanceRecord, embed_catalogue, open_catalogue
-from coverdex.indexer.feature_files import FeatureFile, FeatureFileBatch
+from coverdex.indexer.feature_files import FeatureFile, FeatureFileBatch, FileListCatalogue
 from coverdex.indexer.preparation import (
-    MAX_WORKERS,
     PreparedPerformance,
     beside_readers,
     default_workers,
@@ -121,11 +120,12 @@ def test_a_made_up_catalogue_is_read_like_any_other(tmp_path: Path) -> None:
 
 
 def test_small_catalogues_need_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert default_workers(10) == 0
+    small, large = (FileListCatalogue(f"{i}.h5" for i in range(n)) for n in (10, 1000))
+    assert default_workers(small) == 0
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    assert default_workers(10_000) == 3
+    assert default_workers(large) == 3
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
-    assert default_workers(10_000) == MAX_WORKERS
+    assert default_workers(large) == 8
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(0, 4), (1, 3), (4, 1), (9, 1)])

@@ -13,6 +13,7 @@ import pytest
 from coverdex.encoder import ChromaKind, CoverdexError, Encoder, extract_hpcp
 from coverdex.encoder.hpcp import SoundTags, read_tags
 from coverdex.indexer import Catalogue, open_catalogue, read_rejections, rejection_report_path
+from coverdex.indexer.preparation import default_workers
 from coverdex.indexer.sound_files import SoundFileCatalogue
 from coverdex.search import Index
 
@@ -70,6 +71,15 @@ def test_performances_are_called_by_their_paths(music: Path) -> None:
     assert catalogue.rejections == []
     assert np.array_equal(read["one"].values, extract_hpcp(music / "one.wav").values)
     assert [len(part) for part in catalogue.parts()] == [1, 1, 1]
+
+
+def test_sound_is_worth_a_process_on_every_core(
+    music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert default_workers(open_catalogue(music)) == 0
+    write_tune(music / "four.wav", 0)
+    assert default_workers(open_catalogue(music)) == 64
 
 
 def test_tags_give_title_artist_and_year(music: Path) -> None:
