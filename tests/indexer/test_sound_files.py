@@ -147,7 +147,7 @@ def test_a_sound_file_asks_an_index_of_sound_files(
         assert run("query", out, "--audio", copy, *odd).code == 2
 
 
-def test_embeddings_of_sound_are_kept_every_64(
+def test_shards_of_sound_have_the_size_that_sound_asks_for(
     music: Path, tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from coverdex.indexer import embed_catalogue
