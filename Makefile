@@ -59,7 +59,15 @@ NETWORK := encoder/training/configs/coverdex-64-network.toml
 TRAIN = $(BIN)/coverdex encoder train $(NETWORK) --prepared runs/prepared \
     --set run.precision=$(PRECISION)
 
-encoder: $(VENV)/installed ## train coverdex-64 again, 15 hours without a GPU (see docs/training.md)
+# Four networks from nothing with four seeds; `make -j 2 encoder` trains two at a time.
+train-first: SEED = 41
+train-second: SEED = 42
+train-third: SEED = 43
+train-fourth: SEED = 44
+TRAINED := train-first train-second train-third train-fourth
+.PHONY: prepared $(TRAINED)
+
+prepared: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo-render]"
 	$(BIN)/python -m coverdex.encoder.training.rendered_charts --works training --most 512 --seconds 60 \
 	    --charts $(SEEDS)/jazz_charts.parquet --config $(NETWORK) \
@@ -68,8 +76,11 @@ encoder: $(VENV)/installed ## train coverdex-64 again, 15 hours without a GPU (s
 	    --works pop909=900 jazz_charts=900 cocopops=300 asap=100 tunes=500 --takes 4 --workers $(WORKERS) \
 	    --soundfont $(SOUNDFONTS) $(MORE_SOUNDFONTS) --out runs/rendered-seeds
 	$(BIN)/coverdex encoder prepare $(NETWORK) --out runs/prepared --overwrite
-	$(TRAIN) --set name=coverdex-64-first --set seed=41 --out runs/coverdex-64-first
-	$(TRAIN) --set name=coverdex-64-second --set seed=42 --out runs/coverdex-64-second
+
+$(TRAINED): train-%: prepared
+	$(TRAIN) --set name=coverdex-64-$* --set seed=$(SEED) --out runs/coverdex-64-$*
+
+encoder: $(TRAINED) ## train coverdex-64 again, 20 hours without a GPU (see docs/training.md)
 	$(BIN)/coverdex encoder join encoder/training/configs/coverdex-64.toml --prepared runs/prepared \
 	    --out runs/coverdex-64/checkpoint --overwrite
 

@@ -193,7 +193,9 @@ def test_shipped_configurations_are_valid(repository: Path) -> None:
         if not isinstance(config, TrainingConfig):
             recipe = (repository / "Makefile").read_text()
             for name in config.checkpoints:  # each is made before, as `make encoder` says
-                assert f"--out runs/{Path(name).parent.name}\n" in recipe
+                run = Path(name).parent.name.removeprefix(f"{config.name}-")
+                assert f"\ntrain-{run}: SEED = " in recipe
+            assert f"--out runs/{config.name}-$*\n" in recipe
         assert config.card.data, f"{path} says nothing of its data"
         assert config.card.licences, f"{path} says nothing of licences"
         assert config.card.limits, f"{path} does not say what the model is not good for"
