@@ -80,7 +80,7 @@ prepared: $(VENV)/installed
 $(TRAINED): train-%: prepared
 	$(TRAIN) --set name=coverdex-64-$* --set seed=$(SEED) --out runs/coverdex-64-$*
 
-encoder: $(TRAINED) ## train coverdex-64 again, 20 hours without a GPU (see docs/training.md)
+encoder: $(TRAINED) ## train coverdex-64 again, 12 to 23 hours on two cores without a GPU (see docs/training.md)
 	$(BIN)/coverdex encoder join encoder/training/configs/coverdex-64.toml --prepared runs/prepared \
 	    --out runs/coverdex-64/checkpoint --overwrite
 

@@ -126,14 +126,14 @@ ENCODER_MISMATCH = ProblemType(
     "nothing. Embed the track with the index's encoder (`GET /v1/index` names it), or send chroma.",
     {
         "detail": "the embedding comes from encoder 'siamese-cnn-0123456789ab', the index was made "
-        "by 'coverdex-64-98008600e00c'; embed the track with that one, or send its HPCP",
-        "index_encoder_id": "coverdex-64-98008600e00c",
+        "by 'coverdex-64-b5b5a6bb3a27'; embed the track with that one, or send its HPCP",
+        "index_encoder_id": "coverdex-64-b5b5a6bb3a27",
         "query_encoder_id": "siamese-cnn-0123456789ab",
         "errors": [
             {
                 "pointer": "#/query/encoder_id",
                 "detail": "the embedding comes from encoder 'siamese-cnn-0123456789ab', the index "
-                "was made by 'coverdex-64-98008600e00c'; embed the track with that one, or send "
+                "was made by 'coverdex-64-b5b5a6bb3a27'; embed the track with that one, or send "
                 "its HPCP",
                 "code": "encoder-mismatch",
             }

@@ -6,7 +6,7 @@ answered there; the numbers only show the form. ``docs/service.md`` has whole an
 
 from __future__ import annotations
 
-ENCODER_ID = "coverdex-64-98008600e00c"
+ENCODER_ID = "coverdex-64-b5b5a6bb3a27"
 PERFORMANCE_ID = "P_100101"
 OTHER_PERFORMANCE_ID = "P_100102"
 WORK_ID = "W_1001"
