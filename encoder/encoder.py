@@ -126,6 +126,15 @@ class Encoder:
         return self._network
 
     @property
+    def runs_in_pieces(self) -> bool:
+        """Whether the network runs in pieces that do not wait for each other.
+
+        So do those that are arranged for a CPU (:mod:`.side_by_side`): their threads share cores
+        with other processes.
+        """
+        return self._inference is not None
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights of the network."""
         return sum(parameter.numel() for parameter in self._network.parameters())

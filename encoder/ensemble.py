@@ -15,6 +15,8 @@ either.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from .architectures import (
     build_architecture,
     register_architecture,
 )
+from .equivariant_inference import EquivariantInference
+from .side_by_side import Piece, side_by_side
 
 
 @register_architecture("ensemble")
@@ -91,17 +95,27 @@ class Ensemble(EncoderNetwork):
         return functional.normalize(joint @ self.projection, dim=1)
 
     def for_inference(self) -> TrackEmbedder | None:
-        """Return the members arranged for a CPU; None if one has no such form."""
+        """Return the members arranged for a CPU, to run at once; None if one has no such form."""
         arranged = [member.for_inference() for member in self._networks()]
         embedders = [each for each in arranged if each is not None]
         if len(embedders) < len(arranged):
             return None
 
-        @torch.inference_mode()
         def embed(tracks: Sequence[NDArray[np.float32]]) -> Tensor:
-            return self.project(torch.cat([embedder(tracks) for embedder in embedders], dim=1))
+            pieces = [_pieces(embedder, tracks) for embedder in embedders]
+            rows = iter(side_by_side(list(chain.from_iterable(pieces))))
+            with torch.inference_mode():
+                joint = torch.cat([torch.cat([next(rows) for _ in each]) for each in pieces], dim=1)
+            # A piece too, so that its sums are those of one thread.
+            return side_by_side([Piece(partial(self.project, joint))])[0]
 
         return embed
 
     def _networks(self) -> list[EncoderNetwork]:
         return [member for member in self.members if isinstance(member, EncoderNetwork)]
+
+
+def _pieces(embedder: TrackEmbedder, tracks: Sequence[NDArray[np.float32]]) -> list[Piece]:
+    if isinstance(embedder, EquivariantInference):
+        return embedder.pieces(tracks)
+    return [Piece(partial(embedder, tracks))]

@@ -15,7 +15,7 @@ all:
 * *Convolutions are matrix products*: the frames under a kernel are one row (the arrangement known
   as im2col; Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for
   document processing"). They run block by block, each small enough to stay in the processor's
-  caches.
+  caches, and blocks run at once where there are cores (:mod:`.side_by_side`).
 
 The result is that of the network's own forward pass to 1e-5 (in practice 3e-7): the sums are those
 of the same numbers in another order. ``docs/encoder-speed.md`` has what it brings.
@@ -29,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,12 +38,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from .side_by_side import Piece, side_by_side
+
 if TYPE_CHECKING:
     from .equivariant_cnn import AttentionPooling, ChannelNorm, EquivariantCNN, Stage
 
 #: Frames of input that run together. A block's largest activation then has 3 MB; larger blocks
 #: leave the caches, smaller ones spend their time on calls.
 FRAMES_PER_BLOCK = 8192
+#: A block of one track that is longer than this (68 minutes at 4 Hz, 34 MB) runs alone.
+LONGEST_SIDE_BY_SIDE = 16_384
 
 #: Rows of the network's Fourier basis in the order used here: all cosines, then all sines.
 _COSINES_THEN_SINES = [0, 1, 2, 4, 6, 8, 10, 3, 5, 7, 9, 11]
@@ -167,7 +172,6 @@ class EquivariantInference:
         widest = max(stage.reach * int(s) for stage, s in zip(self._stages, strides, strict=False))
         self._silence = max(1, -(-widest // self._alignment)) * self._alignment
 
-    @torch.inference_mode()
     def __call__(self, tracks: Sequence[NDArray[np.float32]]) -> Tensor:
         """Embed tracks of any lengths.
 
@@ -181,7 +185,15 @@ class EquivariantInference:
         Tensor, shape (n_tracks, dimension), float32
             Of length 1.
         """
-        return torch.cat([self._embed_block(block) for block in self._blocks(tracks)])
+        with torch.inference_mode():
+            return torch.cat(side_by_side(self.pieces(tracks)))
+
+    def pieces(self, tracks: Sequence[NDArray[np.float32]]) -> list[Piece]:
+        """Divide embedding the same tracks into pieces, whose rows are theirs one after another."""
+        return [
+            Piece(partial(self._embed_block, block), sum(map(len, block)) > LONGEST_SIDE_BY_SIDE)
+            for block in self._blocks(tracks)
+        ]
 
     def _blocks(self, tracks: Sequence[NDArray[np.float32]]) -> Iterator[list[NDArray[np.float32]]]:
         block: list[NDArray[np.float32]] = []

@@ -159,7 +159,7 @@ def _add_batches(
                 seen.add(outcome.record.performance_id)
                 good.append(outcome)
         if good:
-            with beside_readers(workers):
+            with beside_readers(workers, encoder):
                 vectors = list(encoder.embed_many(PreparedChroma(p.values) for p in good))
             addition.put(addition.without_strangers(_table(good)), np.array(vectors))
         done += len(batch)

@@ -196,7 +196,7 @@ def embed_into(
         progress(done, total)
     parts = (part for shard in missing for part in shard.parts)
     with (
-        beside_readers(workers),
+        beside_readers(workers, encoder),
         closing(prepared_parts(parts, encoder.preprocessing, workers=workers)) as prepared,
     ):
         for shard in missing:

@@ -27,6 +27,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ from ..encoder.preprocessing import Preprocessing
 from .catalogue import Catalogue, CataloguePart, Reading
 from .performance import PerformanceRecord
 from .rejection import Rejection
+
+if TYPE_CHECKING:  # reading processes need no torch
+    from ..encoder.encoder import Encoder
 
 #: Tracks under way or waiting for the encoder: as many as it takes at once, so that the next group
 #: is ready when it has done the last. About 40 MB for tracks of five minutes at 11 Hz.
@@ -146,22 +150,25 @@ def default_workers(catalogue: Catalogue) -> int:
 
 
 @contextmanager
-def beside_readers(workers: int) -> Iterator[None]:
+def beside_readers(workers: int, encoder: Encoder) -> Iterator[None]:
     """Leave cores to the reading processes while the encoder works.
 
-    The network's threads wait for each other, and for the next batch, by spinning; where readers
-    need the same cores that slows both down. With readers the network has the threads that they
-    leave, at least one.
+    The threads among which torch divides a product wait for each other, and for the next batch, by
+    spinning; where readers need the same cores that slows both down. With readers such a network
+    has the threads that they leave, at least one. One that runs in pieces keeps its threads, to
+    which readers give way.
 
     Parameters
     ----------
     workers : int
         Reading processes; 0 changes nothing.
+    encoder : Encoder
     """
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - workers) if workers else threads)
+    spins = workers and not encoder.runs_in_pieces
+    torch.set_num_threads(max(1, threads - workers) if spins else threads)
     try:
         yield
     finally:

@@ -128,12 +128,23 @@ def test_small_catalogues_need_no_processes(monkeypatch: pytest.MonkeyPatch) -> 
     assert default_workers(large) == 8
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(0, 4), (1, 3), (4, 1), (9, 1)])
-def test_readers_are_left_cores_and_threads_come_back(workers: int, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "workers", "threads"),
+    [
+        ("siamese-cnn", 0, 4),
+        ("siamese-cnn", 1, 3),
+        ("siamese-cnn", 4, 1),
+        ("siamese-cnn", 9, 1),
+        ("coverdex-64", 4, 4),  # its threads do not spin
+    ],
+)
+def test_readers_are_left_cores_and_threads_come_back(
+    encoder: str, workers: int, threads: int
+) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(4)
     try:
-        with beside_readers(workers):
+        with beside_readers(workers, Encoder.load(encoder)):
             assert torch.get_num_threads() == threads
         assert torch.get_num_threads() == 4
     finally:
