@@ -12,10 +12,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-
 from coverdex.encoder import Chroma, Encoder
 from coverdex.encoder.side_by_side import Piece, side_by_side
+from torch import Tensor
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,9 @@ it leaves sections out, repeats or exchanges them, comes in late, and has an int
 of its own. All of that is a map from output frames to roll frames, made here with numpy one view at
 a time (about 0.1 ms) and applied to the rolls by one gather.
 
+What samplers play of the seeds has such a form, too (:mod:`..roll_performance`): whoever changes
+what is drawn here, or in what order, changes the catalogues that ``make encoder`` renders.
+
 Units: tempo ratios have none (1.2 is faster by a fifth, so the score runs by 1.2 times as fast);
 lengths are in seconds of the score unless they say otherwise.
 """
@@ -120,7 +123,7 @@ def draw_timeline(
     n_valid = int(min(n_out, out_lengths.sum()))
     section = np.repeat(np.arange(len(sections)), out_lengths)[:n_valid]
     begun = np.cumsum(out_lengths) - out_lengths
-    position = np.arange(n_valid) * ratio[section] + (starts - begun * ratio)[section]
+    position = starts[section] + (np.arange(n_valid) - begun[section]) * ratio[section]
     if e.warp_depth:
         position += _rubato(n_valid, rate, e.warp_depth, rng)
     if source.cyclic:
@@ -158,8 +161,7 @@ def _sections(
             if not went_round and rng.random() >= e.loop:
                 break
             at, went_round = 0, True
-        # One number alone is drawn much faster by random() than by integers().
-        length = shortest + int((longest + 1 - shortest) * rng.random())
+        length = int(rng.integers(shortest, longest + 1))
         if not source.cyclic:
             length = min(length, n - at)
         u = rng.random()
@@ -176,14 +178,13 @@ def _sections(
     return played
 
 
-def _rubato(n: int, rate: float, depth: float, rng: np.random.Generator) -> NDArray[np.float32]:
+def _rubato(n: int, rate: float, depth: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Shift of time in frames: a sinusoid of 6-30 s and up to ``depth`` seconds."""
     period = rng.uniform(6.0, 30.0) * rate
     phase = rng.uniform(0, 2 * np.pi)
     amplitude = rng.uniform(0, depth) * rate
-    # In 32 bits, whose sines are much quicker.
-    turn = np.arange(n, dtype=np.float32) * np.float32(2 * np.pi / period) + np.float32(phase)
-    return np.asarray(np.float32(amplitude) * np.sin(turn))
+    shift: NDArray[np.float64] = amplitude * np.sin(2 * np.pi * np.arange(n) / period + phase)
+    return shift
 
 
 def _replace_sections(
