@@ -115,7 +115,7 @@ def test_a_shipped_checkpoint_is_one_by_its_name(tmp_path: Path) -> None:
     made = make_soup(config, base=tmp_path)
     name, weight = next((n, w) for n, w in shipped.weights.items() if w.is_floating_point())
     assert torch.allclose(made.weights[name], 1.25 * weight)
-    assert f"`{shipped.id}`: 2 networks side by side, commit " in made.card
+    assert f"`{shipped.id}`: 4 networks side by side, commit " in made.card
 
 
 def test_what_is_known_of_the_training_stays_known_and_is_not_complete(
