@@ -57,7 +57,9 @@ class EncoderNetwork(nn.Module):
         """Return a faster form of this network for a CPU, None where there is none.
 
         It takes tracks of different lengths, ``(n_frames, 12)`` float32 each, without padding, and
-        gives what :meth:`forward` gives to 1e-5. Later changes of the weights do not reach it.
+        gives what :meth:`forward` gives to 1e-5. Later changes of the weights do not reach it. Its
+        threads should not wait by spinning (:mod:`.side_by_side`): it keeps all of them beside
+        processes that read.
         """
         return None
 
